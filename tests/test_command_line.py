@@ -1,0 +1,131 @@
+"""`python -m vae_tutorial`: what it leaves behind, and what it says when it cannot."""
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+
+import matplotlib.image
+import pytest
+import torch
+
+import vae_tutorial as vt
+from vae_tutorial import __main__ as command_line
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Every data set is 300 training and 100 test images, so that a command takes a second."""
+    whole = vt.load_images("stroke-digits")
+    few = vt.Images(whole.name, whole.train[:300], whole.test[:100])
+    monkeypatch.setattr(vt, "load_images", lambda name, offline=None: few)
+    return few
+
+
+def train(folder, *options):
+    arguments = ["train", "--out", str(folder), "--latent-dim", "3", "--epochs", "2", *options]
+    return command_line.main(arguments)
+
+
+def test_train_leaves_everything(few_digits, tmp_path, capsys):
+    assert train(tmp_path / "run", "--network", "mlp") == 0
+    said = capsys.readouterr().out
+    found = {path.name for path in (tmp_path / "run").iterdir()}
+    assert found == {"model.pt", "history.csv", "history.json", "samples.png",
+                     "reconstructions.png"}  # fmt: skip
+    for picture in ("samples.png", "reconstructions.png"):
+        pixels = matplotlib.image.imread(tmp_path / "run" / picture)
+        assert pixels.shape[0] > 50 and pixels.std() > 0.05
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert len(history["seconds"]) == 2 and history["settings"]["dataset"] == "stroke-digits"
+    # the printed figure is that of the stored weights
+    stored = command_line.load(tmp_path / "run" / "model.pt")
+    expected = -vt.evaluate(stored, few_digits.test)["elbo"]
+    printed = re.search(r"test −ELBO: ([\d.]+) nats per image \(stroke-digits, 100 test", said)
+    assert float(printed[1]) == pytest.approx(expected, abs=0.02)
+    assert "dynamic binarisation, one sample of z" in said
+
+
+def test_sample_draws_from_the_trained_model(few_digits, tmp_path, capsys):
+    train(tmp_path, "--network", "conv")
+    assert command_line.main(["sample", str(tmp_path), "--count", "7"]) == 0
+    first = (tmp_path / "new-samples.png").read_bytes()
+    for seed, same in (("0", True), ("1", False)):
+        picture = tmp_path / f"{seed}.png"
+        arguments = ["sample", str(tmp_path), "--count", "7", "--seed", seed, "--out", str(picture)]
+        assert command_line.main(arguments) == 0
+        assert (picture.read_bytes() == first) is same
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(vt, "fit", lambda *a, **k: pytest.fail("trained for nothing"))
+    (tmp_path / "file").write_text("in the way")
+    assert train(tmp_path / "file") == 1
+    assert "could not write" in capsys.readouterr().err
+
+
+def test_weights_are_saved_elsewhere_when_the_disk_is_full(
+    few_digits, tmp_path, capsys, monkeypatch
+):
+    write = command_line.write_atomically
+
+    def full_disk(path, content):
+        if path.parent == tmp_path / "run" and content:
+            raise OSError(28, "No space left on device", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(command_line, "write_atomically", full_disk)
+    assert train(tmp_path / "run") == 1
+    message = capsys.readouterr().err
+    spare = re.search(r"trained weights are in (\S+) instead", message)[1]
+    command_line.load(command_line.Path(spare))
+    command_line.Path(spare).unlink()
+
+
+def test_divergence_is_reported_and_the_last_good_state_saved(few_digits, tmp_path, capsys):
+    assert train(tmp_path, "--learning-rate", "1e30") == 1
+    assert "training diverged in epoch 1" in capsys.readouterr().err
+    weights = command_line.load(tmp_path / "model.pt").state_dict().values()
+    assert all(torch.isfinite(value).all() for value in weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--latent-dim", "0"], "latent_dim must be a whole number of at least 1, got 0"),
+        (["--epochs", "-1"], "epochs must be a whole number of at least 1, got -1"),
+        (["--learning-rate", "-1"], "learning_rate must be a positive number"),
+    ],
+)
+def test_bad_settings_are_one_line(options, message, few_digits, tmp_path, capsys):
+    assert train(tmp_path, *options) == 1
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+
+
+def test_sample_without_a_model_says_how_to_make_one(tmp_path, capsys):
+    assert command_line.main(["sample", str(tmp_path)]) == 1
+    assert "python -m vae_tutorial train --out" in capsys.readouterr().err
+
+
+class Payload:
+    def __reduce__(self):
+        return (pytest.fail, ("code in a weights file was run",))
+
+
+def test_damaged_and_hostile_weights_are_refused(few_digits, tmp_path, capsys):
+    train(tmp_path)
+    whole = (tmp_path / "model.pt").read_bytes()
+    for content in (whole[:1000], b"", b"text", pickle.dumps(Payload(), protocol=2)):
+        (tmp_path / "model.pt").write_bytes(content)
+        assert command_line.main(["sample", str(tmp_path)]) == 1
+        assert "is no model of this command, or is damaged" in capsys.readouterr().err
+
+
+def test_as_a_module_without_a_command():
+    done = subprocess.run([sys.executable, "-m", "vae_tutorial"], capture_output=True, text=True)
+    assert done.returncode == 2 and "COMMAND" in done.stderr
+    done = subprocess.run([sys.executable, "-m", "vae_tutorial", "train", "--help"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and "--epochs" in done.stdout

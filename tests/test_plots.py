@@ -1,0 +1,115 @@
+"""Figures hold what they should; what they look like is judged by eye."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+import vae_tutorial as vt
+from vae_tutorial import plots
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    with plt.rc_context():
+        plots.use_style()
+        yield
+    plt.close("all")
+
+
+def test_images_places_each_picture():
+    batch = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 4, 4) / 5
+    sheet = plots.images(batch, columns=3).images[0].get_array()
+    assert sheet.shape == (2 * 4 + 2, 3 * 4 + 2 * 2)
+    for i in range(6):
+        top, left = 6 * (i // 3), 6 * (i % 3)
+        np.testing.assert_allclose(sheet[top : top + 4, left : left + 4], i / 5)
+
+
+def test_bytes_and_floats_look_the_same():
+    batch = torch.randint(0, 256, (4, 1, 5, 5), dtype=torch.uint8)
+    pair = [plots.images(b).images[0].get_array() for b in (batch, batch.float() / 255)]
+    np.testing.assert_allclose(*pair)
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (0, 1, 28, 28), (2, 3, 28, 28)])
+def test_images_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match=r"batch must be grey images \(N, 1, H, W\), got shape"):
+        plots.images(torch.zeros(shape))
+
+
+def test_reconstructions_show_data_above_model():
+    model = vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2))
+    x = torch.rand(5, 1, 28, 28)
+    ax = plots.reconstructions(model, x)
+    sheet = ax.images[0].get_array()
+    np.testing.assert_allclose(sheet[:28, :28], x[0, 0])
+    np.testing.assert_allclose(sheet[30:, :28], model.reconstruct(x)[0, 0], atol=1e-6)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["data", "model"]
+
+
+def test_reconstructions_of_an_autoencoder():
+    model = vt.Autoencoder(vt.MLPEncoder(2, heads=1), vt.MLPDecoder(2))
+    x = torch.rand(5, 1, 28, 28)
+    sheet = plots.reconstructions(model, x).images[0].get_array()
+    np.testing.assert_allclose(sheet[30:, :28], model(x)[0, 0].detach(), atol=1e-6)
+
+
+def test_history_draws_training_and_validation():
+    record = vt.History()
+    for epoch in range(3):
+        record.append({"elbo": -epoch, "kl": 1.0}, {"elbo": -2.0 * epoch, "kl": 2.0}, epoch)
+    ax = plots.history(record, ("elbo", "kl"))
+    assert [list(line.get_ydata()) for line in ax.lines][:2] == [[0, -1, -2], [0, -2, -4]]
+    assert len(ax.lines) == 4 and ax.get_ylabel() == "nats per image"
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 4
+
+
+def test_latents_names_each_class():
+    ax = plots.latents(torch.randn(60, 2), torch.arange(60) % 10)
+    assert sorted(text.get_text() for text in ax.texts) == [str(i) for i in range(10)]
+    assert sum(len(points.get_offsets()) for points in ax.collections) == 60
+    assert ax.get_xlabel() and ax.get_ylabel()
+    with pytest.raises(ValueError, match=r"codes must be \(N, 2\)"):
+        plots.latents(torch.randn(60, 3), torch.zeros(60))
+
+
+def test_manifold_is_laid_out_like_its_axes():
+    """z_1 grows to the right and z_2 upwards."""
+    model = vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2, hidden=()))
+    with torch.no_grad():
+        layer = model.decoder.layers[0]
+        layer.bias.zero_()
+        layer.weight.zero_()
+        layer.weight[:392, 0] = 1.0  # the upper half of the image says z_1, the lower z_2
+        layer.weight[392:, 1] = 1.0
+    ax = plots.manifold(model, points=5)
+    sheet = ax.images[0].get_array()
+    assert sheet[0, -1] > 0.8 > 0.2 > sheet[0, 0]  # upper halves: left to right
+    assert sheet[27, 0] > 0.8 > 0.2 > sheet[-1, 0]  # lower halves: top to bottom
+    assert ax.get_xticks()[0] < ax.get_xticks()[-1]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels[0] == "2.0" and labels[-1] == "-2.0"
+    with pytest.raises(ValueError, match="latent_dim 2 for a map of it, got 3"):
+        plots.manifold(vt.VAE(vt.MLPEncoder(3), vt.MLPDecoder(3)))
+
+
+def test_style_is_opaque_and_told_apart_without_colour():
+    assert to_rgb(plt.rcParams["figure.facecolor"]) == (1, 1, 1)
+    assert to_rgb(plt.rcParams["savefig.facecolor"]) == (1, 1, 1)
+    assert len(set(map(str, plots.DASHES))) == len(plots.COLOURS) == len(plots.DASHES)
+
+    # neighbours in the cycle differ in luminance, so they do in grey print as well
+    def luminance(colour):
+        return float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)))
+
+    pairs = zip(plots.COLOURS, plots.COLOURS[1:], strict=False)
+    assert all(abs(luminance(a) - luminance(b)) > 0.02 for a, b in pairs)
+
+
+def test_given_axes_are_used():
+    _, ax = plt.subplots()
+    assert plots.images(torch.rand(3, 1, 4, 4), ax=ax) is ax
+    model = vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2))
+    assert plots.samples(model, 4, ax=ax) is ax

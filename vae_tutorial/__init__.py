@@ -1,0 +1,54 @@
+"""Variational autoencoders, small enough to read: the package behind the book's chapters."""
+
+from vae_tutorial import plots
+from vae_tutorial.history import History
+from vae_tutorial.images import (
+    DamagedDataError,
+    DataUnavailableError,
+    Images,
+    ImageSet,
+    draw_strokes,
+    load_images,
+)
+from vae_tutorial.likelihoods import (
+    BernoulliLikelihood,
+    ContinuousBernoulliLikelihood,
+    GaussianLikelihood,
+)
+from vae_tutorial.models import VAE, Autoencoder
+from vae_tutorial.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from vae_tutorial.objectives import elbo, gaussian_kl, iwae_bound, reconstruction_error
+from vae_tutorial.strokes import FACTORS, stroke_digit
+from vae_tutorial.training import TrainingDivergedError, evaluate, fit, pick_device
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FACTORS",
+    "VAE",
+    "Autoencoder",
+    "BernoulliLikelihood",
+    "ContinuousBernoulliLikelihood",
+    "ConvDecoder",
+    "ConvEncoder",
+    "DamagedDataError",
+    "DataUnavailableError",
+    "GaussianLikelihood",
+    "History",
+    "ImageSet",
+    "Images",
+    "MLPDecoder",
+    "MLPEncoder",
+    "TrainingDivergedError",
+    "draw_strokes",
+    "elbo",
+    "evaluate",
+    "fit",
+    "gaussian_kl",
+    "iwae_bound",
+    "load_images",
+    "pick_device",
+    "plots",
+    "reconstruction_error",
+    "stroke_digit",
+]

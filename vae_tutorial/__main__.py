@@ -1,0 +1,165 @@
+"""The command line: `python -m vae_tutorial train …` and `python -m vae_tutorial sample …`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+
+import vae_tutorial as vt
+from vae_tutorial.files import write_atomically
+
+WEIGHTS = "model.pt"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, or 1 with a message on standard error."""
+    options = _parser().parse_args(arguments)
+    matplotlib.use("Agg")  # pictures go to files; a machine without a screen will do
+    vt.plots.use_style()
+    try:
+        return options.run(options)
+    except (ValueError, OSError, vt.DataUnavailableError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a VAE and leave weights, history and pictures in the folder `--out`."""
+    out = Path(options.out)
+    write_atomically(out / ".writable", b"")  # better refused now than after the training
+    (out / ".writable").unlink()
+    torch.manual_seed(options.seed)
+    design = {"network": options.network, "latent_dim": options.latent_dim}
+    model = build(**design)
+    data = vt.load_images(options.dataset, offline=options.offline)
+    status = 0
+    try:
+        history = vt.fit(
+            model, data.train, validation=data.test, epochs=options.epochs,
+            batch_size=options.batch_size, learning_rate=options.learning_rate,
+        )  # fmt: skip
+    except vt.TrainingDivergedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        history, status = error.history, 1
+    _save_weights(out / WEIGHTS, {"design": design, "dataset": data.name}, model)
+    history.settings |= {"dataset": data.name, "seed": options.seed, **design}
+    history.save(out / "history.csv")
+    history.save(out / "history.json")
+    x = data.test.images[:12].float() / 255
+    _save_picture(out / "reconstructions.png", vt.plots.reconstructions(model, x))
+    _save_picture(out / "samples.png", vt.plots.samples(model))
+    elbo = vt.evaluate(model, data.test)["elbo"]
+    print(
+        f"test −ELBO: {-elbo:.2f} nats per image ({data.name}, {len(data.test):,} test images, "
+        f"dynamic binarisation, one sample of z for each image)\n"
+        f"{history.epochs} epochs in {sum(history.seconds[-1:]):.0f} s on "
+        f"{history.settings['device']}; results are in {out}"
+    )
+    return status
+
+
+def sample(options: argparse.Namespace) -> int:
+    """Draw new images from a trained model and write them as one picture."""
+    folder = Path(options.folder)
+    model = load(folder / WEIGHTS)
+    torch.manual_seed(options.seed)
+    picture = Path(options.out or folder / "new-samples.png")
+    _save_picture(picture, vt.plots.samples(model, options.count, options.temperature))
+    print(f"{options.count} images in {picture}")
+    return 0
+
+
+def build(network: str, latent_dim: int) -> vt.VAE:
+    """The book's VAE with a Bernoulli likelihood: `network` is `"conv"` or `"mlp"`."""
+    if network == "mlp":
+        hidden = (400, 400)
+        return vt.VAE(vt.MLPEncoder(latent_dim, hidden), vt.MLPDecoder(latent_dim, hidden))
+    return vt.VAE(vt.ConvEncoder(latent_dim), vt.ConvDecoder(latent_dim))
+
+
+def load(path: Path) -> vt.VAE:
+    """The model that `train` left in `path`, on the CPU. No code in the file is ever run.
+
+    Raises `FileNotFoundError` where there is no such file, `ValueError` where it is damaged or
+    something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no trained model at {path}. One is made by: "
+            f"python -m vae_tutorial train --out {path.parent}"
+        )
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        model = build(**stored["design"])
+        model.load_state_dict(stored["weights"])
+    except Exception as error:  # a damaged file makes torch fail in a dozen ways
+        raise ValueError(f"{path} is no model of this command, or is damaged: {error}") from error
+    return model
+
+
+def _save_weights(path: Path, about: dict[str, object], model: vt.VAE) -> None:
+    """Write the weights; where the folder takes them no more, to the system's temporary one."""
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save({**about, "weights": weights}, buffer)
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix="vae-tutorial-")) / path.name
+        write_atomically(spare, buffer.getvalue())
+        raise OSError(f"{error}. The trained weights are in {spare} instead") from error
+
+
+def _save_picture(path: Path, ax: Axes) -> None:
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, format=path.suffix[1:] or "png", bbox_inches="tight")
+    matplotlib.pyplot.close(ax.figure)
+    write_atomically(path, buffer.getvalue())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vae_tutorial", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = _command(commands, "train", train)
+    add("--dataset", default="stroke-digits", help="stroke-digits, mnist, fashion-mnist or kmnist")
+    add("--offline", help="the set to take where the first can't be had, e.g. stroke-digits")
+    add("--network", choices=["conv", "mlp"], default="conv", help="encoder and decoder")
+    add("--latent-dim", type=int, default=32, help="latent dimensions D")
+    add("--epochs", type=int, default=5, help="passes over the training images")
+    add("--batch-size", type=int, default=128, help="images in one step")
+    add("--learning-rate", type=float, default=2e-3, help="the highest of the one-cycle schedule")
+    add("--seed", type=int, default=0, help="for weights, batches and noise")
+    add("--out", required=True, help="folder for weights, history and pictures")
+    add = _command(commands, "sample", sample)
+    add("folder", help="the folder that train wrote")
+    add("--count", type=int, default=60, help="how many images")
+    add("--temperature", type=float, default=1.0, help="scale of the prior's standard deviation")
+    add("--seed", type=int, default=0, help="for the draws")
+    add("--out", help="the picture's file; by default new-samples.png in the folder")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, run: Callable[[argparse.Namespace], int]
+) -> Callable[..., argparse.Action]:
+    """Add a command that calls `run`; returns the function that adds its options."""
+    command = commands.add_parser(
+        name,
+        help=run.__doc__,
+        description=run.__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command.add_argument
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Writing files so that a full disk, a crash or a second process never leaves half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    The bytes go to a temporary file in the same folder, are forced to disk and only then take
+    the file's name; whatever stood there before survives any failure. Missing folders are made.
+
+    Raises `OSError`, naming the file, where that is not possible.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        raise OSError(
+            error.errno,
+            f"could not write ({error.strerror}); what was there before is untouched",
+            str(path),
+        ) from error

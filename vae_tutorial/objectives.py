@@ -1,0 +1,89 @@
+"""Objectives: what training minimises, one number for each image, in nats.
+
+An objective is a function `(model, x) -> dict` of tensors `(B,)`, one entry of which is called
+`"loss"`. `fit` minimises the mean of `"loss"` over the batch and records the mean of every
+entry. Settings are bound with `functools.partial`: `partial(elbo, beta=4.0)`.
+
+Sums run over pixels and over latent dimensions, and means only over images. A mean over pixels
+beside a sum over latents would train another objective: one with a hidden β.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vae_tutorial.models import VAE, Autoencoder
+
+
+def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, diag exp logvar) ‖ N(0, I)) in nats, summed over the last dimension.
+
+    ½ Σ_d (μ_d² + σ_d² − 1 − log σ_d²): Kingma and Welling (2014), appendix B, with the sign of a
+    divergence. `mu` and `logvar` are `(..., D)`, the result is `(...)`. Never negative (up to
+    rounding), zero only for mu = 0 and logvar = 0.
+    """
+    if mu.shape != logvar.shape:
+        raise ValueError(
+            f"mu and logvar must have one shape, got {tuple(mu.shape)} and {tuple(logvar.shape)}"
+        )
+    # expm1(a) - a, not exp(a) - 1 - a: near a = 0 the latter loses every digit in float32
+    return 0.5 * (mu.square() + torch.expm1(logvar) - logvar).sum(-1)
+
+
+def elbo(model: VAE, x: Tensor, beta: float = 1.0, samples: int = 1) -> dict[str, Tensor]:
+    """The evidence lower bound, ELBO = E_q[log p(x | z)] − KL(q(z | x) ‖ p(z)).
+
+    The expectation is estimated with `samples` reparameterized draws for each image, the
+    divergence is exact. `x` is `(B, C, H, W)`. Entries, each `(B,)`, in nats:
+
+    - `"loss"`: −(log_px − β · kl), which is −ELBO for β = 1 (β-VAE: Higgins et al., 2017);
+    - `"elbo"`: log_px − kl, whatever β is;
+    - `"log_px"`: the estimate of E_q[log p(x | z)], summed over pixels;
+    - `"kl"`: KL(q(z | x) ‖ p(z)), summed over latent dimensions.
+
+    Raises `ValueError` for a negative `beta` or fewer than one sample.
+    """
+    if not beta >= 0:
+        raise ValueError(f"beta must not be negative, got {beta!r}")
+    _check_samples(samples)
+    q = model.posterior(x)
+    z = q.rsample((samples,))  # (K, B, D)
+    log_px = model.likelihood(z).log_prob(x).mean(0)  # (K, B) -> (B,)
+    kl = gaussian_kl(q.mean, 2 * q.stddev.log())
+    return {"loss": beta * kl - log_px, "elbo": log_px - kl, "log_px": log_px, "kl": kl}
+
+
+def iwae_bound(model: VAE, x: Tensor, samples: int = 5) -> dict[str, Tensor]:
+    """The importance-weighted bound of Burda, Grosse and Salakhutdinov (2016).
+
+    log (1/K) Σ_k w_k with w_k = p(x | z_k) p(z_k) / q(z_k | x) and K = `samples`. In expectation
+    it is at least the ELBO, at most log p(x), and grows with K. Entries, each `(B,)`, in nats:
+    `"loss"` (minus the bound), `"bound"`, and `"elbo"`, the mean of log w_k over the same draws.
+
+    Raises `ValueError` for fewer than one sample.
+    """
+    _check_samples(samples)
+    q = model.posterior(x)
+    z = q.rsample((samples,))  # (K, B, D)
+    log_px = model.likelihood(z).log_prob(x)  # (K, B)
+    log_w = log_px + model.prior.log_prob(z) - q.log_prob(z).sum(-1)  # (K, B)
+    bound = torch.logsumexp(log_w, 0) - math.log(samples)
+    return {"loss": -bound, "bound": bound, "elbo": log_w.mean(0)}
+
+
+def reconstruction_error(model: Autoencoder, x: Tensor) -> dict[str, Tensor]:
+    """The squared error of an autoencoder, summed over pixels: `"loss"` and `"squared_error"`.
+
+    `"loss"` is half the squared error: minus the log-density of a unit-variance Gaussian, up to
+    its constant, so that it is in nats like every other loss here.
+    """
+    squared_error = (model(x) - x).square().flatten(1).sum(1)  # (B,)
+    return {"loss": 0.5 * squared_error, "squared_error": squared_error}
+
+
+def _check_samples(samples: int) -> None:
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples must be a whole number of at least 1, got {samples!r}")

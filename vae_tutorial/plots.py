@@ -1,0 +1,184 @@
+"""The book's figures in one style. Every function draws into `ax` (or a new figure) and returns it.
+
+Colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart,
+and lines differ in their dashes, points in their markers too. Figures have an opaque white face,
+so they read the same on a light and on a dark page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from cycler import cycler
+from matplotlib.axes import Axes
+from torch import Tensor, nn
+
+from vae_tutorial.history import History
+from vae_tutorial.images import ImageSet
+from vae_tutorial.models import VAE
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+
+STYLE = {
+    "figure.figsize": (6.4, 3.6),
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "font.size": 10,
+    "legend.frameon": False,
+    "image.cmap": "gray_r",  # ink on paper
+    "lines.linewidth": 1.8,
+}
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults to the book's style, for this process."""
+    plt.rcParams.update(STYLE)
+
+
+def images(
+    batch: Tensor | ImageSet,
+    columns: int | None = None,
+    title: str = "",
+    row_labels: Sequence[str] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """A grid of grey images `(N, 1, H, W)`: `uint8`, or floats where 0 is paper and 1 is ink.
+
+    `columns` is by default what makes the grid nearly square but wider than high; `row_labels`
+    stand at the left of each row.
+    """
+    pictures = batch.images if isinstance(batch, ImageSet) else batch
+    if pictures.dim() != 4 or pictures.shape[1] != 1 or len(pictures) == 0:
+        raise ValueError(
+            f"batch must be grey images (N, 1, H, W), got shape {tuple(pictures.shape)}"
+        )
+    pictures = pictures.detach().cpu()
+    pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures.float()
+    count, _, height, width = pictures.shape
+    columns = min(count, columns or math.ceil(math.sqrt(2.5 * count)))
+    rows = math.ceil(count / columns)
+    gap = 2  # pixels of white between images
+    sheet = torch.zeros(rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for i, picture in enumerate(pictures):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = picture[0]
+    if ax is None:
+        scale = 6.4 / max(columns, 8)
+        _, ax = plt.subplots(figsize=(6.4, rows * scale + 0.35 * bool(title) + 0.1))
+    ax.imshow(sheet.numpy(), vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=title)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    if row_labels:
+        ax.set_yticks([(height + gap) * r + height / 2 for r in range(rows)], row_labels)
+        ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def samples(model: VAE, count: int = 60, temperature: float = 1.0, ax: Axes | None = None) -> Axes:
+    """Images drawn from the model: z from the prior, the mean of p(x | z)."""
+    return images(model.sample(count, temperature), ax=ax)
+
+
+def reconstructions(model: nn.Module, x: Tensor, ax: Axes | None = None) -> Axes:
+    """Images `(N, 1, H, W)` in [0, 1] above what the model makes of them.
+
+    For a `VAE`, that is the mean of p(x | z) at the mean of q(z | x); for an `Autoencoder`, its
+    output.
+    """
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        rebuilt = (model.reconstruct if isinstance(model, VAE) else model)(x.to(device))
+    pair = torch.cat([x.cpu(), rebuilt.cpu()])
+    return images(pair, columns=len(x), row_labels=("data", "model"), ax=ax)
+
+
+def history(
+    record: History,
+    entries: Iterable[str] = ("elbo",),
+    unit: str = "nats per image",
+    ax: Axes | None = None,
+) -> Axes:
+    """The means of some entries of the objective against the epoch: training and validation."""
+    ax = _new(ax)
+    for number, entry in enumerate(entries):
+        colour = COLOURS[number % len(COLOURS)]
+        for part, means, dash in (
+            ("training", record.train, "--"), ("validation", record.validation, "-"),
+        ):  # fmt: skip
+            if entry in means:
+                epochs = range(1, len(means[entry]) + 1)
+                ax.plot(epochs, means[entry], dash, color=colour, marker=MARKERS[number],
+                        markersize=4, label=f"{entry}, {part}")  # fmt: skip
+    ax.set(xlabel="epoch", ylabel=unit)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def latents(
+    codes: Tensor, labels: Tensor, class_names: Sequence[str] = (), ax: Axes | None = None
+) -> Axes:
+    """Two-dimensional codes `(N, 2)` as points: one colour and marker for each label `(N,)`.
+
+    The name of each class stands at the median of its points, so that no legend is needed.
+    """
+    if codes.dim() != 2 or codes.shape[1] != 2 or len(codes) != len(labels):
+        raise ValueError(
+            f"codes must be (N, 2) and labels (N,), got {tuple(codes.shape)} and "
+            f"{tuple(labels.shape)}"
+        )
+    ax = _new(ax, figsize=(5.2, 4.6))
+    codes, labels = codes.detach().cpu().numpy(), labels.cpu().numpy()
+    for number, label in enumerate(np.unique(labels).tolist()):
+        points = codes[labels == label]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        ax.scatter(*points.T, s=9, alpha=0.6, linewidths=0, color=colour, marker=marker)
+        name = class_names[label] if class_names else str(label)
+        x, y = np.median(points, axis=0)
+        ax.text(x, y, name, weight="bold", ha="center", va="center",
+                bbox={"facecolor": "white", "alpha": 0.85, "pad": 1.5, "linewidth": 0})  # fmt: skip
+    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    return ax
+
+
+@torch.no_grad()
+def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
+    """What a model with two latent dimensions draws over its whole prior.
+
+    The grid has `points` × `points` images at equally probable steps of the prior: the quantiles
+    of the standard normal from 2.5 % to 97.5 %, so both axes run from about −2 to 2.
+    """
+    if model.latent_dim != 2:
+        raise ValueError(f"model must have latent_dim 2 for a map of it, got {model.latent_dim}")
+    steps = torch.special.ndtri(torch.linspace(0.025, 0.975, points))
+    rows, columns = torch.meshgrid(steps.flip(0), steps, indexing="ij")
+    z = torch.stack([columns, rows], -1).reshape(-1, 2).to(model.prior_mean)  # (points², 2)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.6, 5.6))
+    ax = images(model.likelihood(z).mean, columns=points, ax=ax)
+    ends = [f"{steps[0]:.1f}", "0", f"{steps[-1]:.1f}"]
+    middle = 0.5 * (ax.get_xlim()[1] - ax.get_xlim()[0])
+    ax.set_xticks([14, middle, 2 * middle - 14], ends)
+    ax.set_yticks([14, middle, 2 * middle - 14], ends[::-1])
+    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    return ax
+
+
+def _new(ax: Axes | None, **settings: object) -> Axes:
+    return plt.subplots(**settings)[1] if ax is None else ax
