@@ -107,6 +107,18 @@ def test_means_count_every_image_once(batch_size, blobs):
     assert evaluated["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_gradient_is_that_of_the_mean_over_images(blobs):
+    """Adam hides the scale of the loss, so the gradient that the last step left is compared."""
+    model = torch.nn.Linear(1, 1, bias=False)
+
+    def scaled_brightness(model, x):
+        return {"loss": model.weight.squeeze() * x.sum((1, 2, 3))}
+
+    vt.fit(model, blobs, objective=scaled_brightness, epochs=1, batch_size=300)
+    expected = blobs.double().sum((1, 2, 3)).mean().item() / 255
+    assert model.weight.grad.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_batches_hold_every_image_once(blobs):
     marked = torch.arange(300, dtype=torch.float64).view(300, 1) / 300
     torch.manual_seed(0)

@@ -2,14 +2,8 @@
 
 from vae_tutorial import plots
 from vae_tutorial.history import History
-from vae_tutorial.images import (
-    DamagedDataError,
-    DataUnavailableError,
-    Images,
-    ImageSet,
-    draw_strokes,
-    load_images,
-)
+from vae_tutorial.image_set import ImageSet
+from vae_tutorial.images import DamagedDataError, DataUnavailableError, Images, load_images
 from vae_tutorial.likelihoods import (
     BernoulliLikelihood,
     ContinuousBernoulliLikelihood,
@@ -18,7 +12,7 @@ from vae_tutorial.likelihoods import (
 from vae_tutorial.models import VAE, Autoencoder
 from vae_tutorial.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_tutorial.objectives import elbo, gaussian_kl, iwae_bound, reconstruction_error
-from vae_tutorial.strokes import FACTORS, stroke_digit
+from vae_tutorial.strokes import FACTORS, draw_strokes, stroke_digit
 from vae_tutorial.training import TrainingDivergedError, evaluate, fit, pick_device
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vae_tutorial.images import ImageSet
+from vae_tutorial.image_set import ImageSet
 
 
 def as_images(data: ImageSet | Tensor, name: str, real_pixels: bool = False) -> Tensor:

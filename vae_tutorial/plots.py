@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from vae_tutorial.history import History
-from vae_tutorial.images import ImageSet
+from vae_tutorial.image_set import ImageSet
 from vae_tutorial.models import VAE
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from vae_tutorial.batches import as_images, ordered_batches, shuffled_batches
 from vae_tutorial.history import History
-from vae_tutorial.images import ImageSet
+from vae_tutorial.image_set import ImageSet
 from vae_tutorial.objectives import elbo
 
 Objective = Callable[[nn.Module, Tensor], dict[str, Tensor]]
@@ -107,7 +107,10 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, partial(one_cycle, steps=epochs * steps)
     )
-    history = History(settings=_settings(objective, images, binarise, batch_size, learning_rate))
+    history = History(
+        settings={"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+        | _settings(objective, images, binarise)
+    )
     was_training, good = model.training, _snapshot(model)
     seconds = 0.0
     with _progress_bar(epochs * steps, progress) as bar:
@@ -233,9 +236,7 @@ def _wants_binary_pixels(model: nn.Module) -> bool:
     return getattr(model, "binary_pixels", False)
 
 
-def _settings(
-    objective: Objective, images: Tensor, binarise: bool, batch_size: int, learning_rate: float
-) -> dict[str, object]:
+def _settings(objective: Objective, images: Tensor, binarise: bool) -> dict[str, object]:
     name = objective.func if isinstance(objective, partial) else objective
     bound = objective.keywords if isinstance(objective, partial) else {}
     return {
@@ -243,8 +244,6 @@ def _settings(
         **{key: value for key, value in bound.items() if isinstance(value, (int, float, str))},
         "images": len(images),
         "binarisation": "dynamic" if binarise else "none",
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
         "device": str(images.device),
         "torch": torch.__version__,
     }
