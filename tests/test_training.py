@@ -179,6 +179,18 @@ def test_mode_is_given_back(mode, small_vae, blobs):
     assert small_vae.training is mode
 
 
+def test_training_trains_and_evaluation_evaluates(small_vae, blobs):
+    """Dropout and batch normalisation behave differently in the two modes."""
+    modes = []
+
+    def spy(model, x):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return vt.elbo(model, x)
+
+    vt.fit(small_vae, blobs, validation=blobs, objective=spy, epochs=2, batch_size=300)
+    assert modes == [(True, True), (False, False)] * 2
+
+
 def test_one_cycle_rises_and_falls():
     factors = [training.one_cycle(step, 1000) for step in range(1001)]
     top = factors.index(max(factors))
