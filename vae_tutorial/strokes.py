@@ -53,6 +53,7 @@ FACTORS = (
     Factor("style", "1", 0.0, 1.0, 0.5, "from one way of writing the class (0) to another (1)"),
     Factor("wobble", "1", -1.0, 1.0, 0.0, "strength and sign of one smooth bend of the skeleton"),
 )
+"""The eight factors of a stroke digit, in the order of the columns of `ImageSet.factors`."""
 CLASS_NAMES = tuple("0123456789")
 FACTOR_NAMES = tuple(factor.name for factor in FACTORS)
 

@@ -1,0 +1,78 @@
+# The book's commands; `make help` lists them. Works with GNU make 3.81 and newer.
+
+PYTHON ?= python3
+URL ?=
+CHAPTERS ?=
+
+BOOK := .venv-book
+FULL := .venv
+HTML := _build/html
+PIP  := -m pip --disable-pip-version-check install --quiet
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+
+# A stamp in each environment holds the place and the Python that it was made for. Where that
+# is no longer true (the folder was moved or copied, another PYTHON was given), it goes.
+PLACE := $(CURDIR) $(VERSION)
+$(foreach env,$(BOOK) $(FULL),$(shell \
+  test "`cat $(env)/.ready 2>/dev/null`" = "$(PLACE)" || rm -f $(env)/.ready))
+
+# Makes the environment $(1), unless there is a working one of this Python and this place.
+define environment
+$(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
+  && $(1)/bin/python -m pip --version | grep -qF '(python $(VERSION))' \
+  || $(PYTHON) -m venv --clear $(1)
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help book test run lab clean set-repository python
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Another Python:  make book PYTHON=python3.12"
+
+book: $(BOOK)/.ready ## build the HTML from the stored outputs (no torch needed)
+	@rm -rf _build
+	@$(BOOK)/bin/jupyter-book build . -q -W -n --keep-going
+	@test -f $(HTML)/index.html
+	@echo
+	@echo "The book (`du -sh $(HTML) | cut -f1`) is in $(CURDIR)/$(HTML)"
+	@echo "Open it:  $(PYTHON) -m webbrowser '$(CURDIR)/$(HTML)/index.html'"
+
+test: $(FULL)/.ready ## run everything that must hold
+	$(FULL)/bin/python -m ruff check .
+	$(FULL)/bin/python -m ruff format --check .
+	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests chapters \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+
+run: $(FULL)/.ready ## execute the chapters in place (some: CHAPTERS="01 03")
+	$(FULL)/bin/python tools/run_chapters.py $(CHAPTERS)
+
+lab: $(FULL)/.ready ## open JupyterLab on the chapters
+	$(FULL)/bin/python -m jupyterlab chapters
+
+set-repository: python ## rewrite all links for URL=… (default: git's origin)
+	@$(PYTHON) tools/set_repository.py $(if $(URL),'$(URL)')
+
+clean: ## remove what was built, the environments too
+	rm -rf _build $(BOOK) $(FULL) .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find tools tests vae_tutorial _ext -name __pycache__ -prune -exec rm -rf {} +
+
+python:
+	@test -n "$(VERSION)" || { \
+	  echo "There is no $(PYTHON) here. Name one: make ... PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Python 3.10 or newer is needed; $(PYTHON) is $(VERSION)." \
+	    "Name another: make ... PYTHON=python3.12" >&2; exit 1; }
+
+$(BOOK)/.ready: requirements-book.txt | python
+	@echo "Making $(BOOK), the environment of the book's tools ..."
+	@$(call environment,$(BOOK))
+	@$(BOOK)/bin/python $(PIP) --no-compile -r requirements-book.txt
+	@printf '%s' '$(PLACE)' > $@
+
+$(FULL)/.ready: requirements.txt requirements-book.txt requirements-test.txt pyproject.toml | python
+	@echo "Making $(FULL), the environment of everything; torch is large ..."
+	@$(call environment,$(FULL))
+	@$(FULL)/bin/python $(PIP) -r requirements.txt -e .
+	@printf '%s' '$(PLACE)' > $@
