@@ -75,6 +75,18 @@ def test_latents_names_each_class():
         plots.latents(torch.randn(60, 3), torch.zeros(60))
 
 
+def test_names_of_classes_do_not_cover_each_other():
+    codes = torch.randn(300, 2)
+    codes[200:] += 5  # class 2 is elsewhere, classes 0 and 1 share a median
+    codes[100:200] = codes[:100]
+    ax = plots.latents(codes, torch.arange(300) // 100)
+    first, second, far = (np.array(text.get_position()) for text in ax.texts)
+    assert np.linalg.norm(first - second) > 0.5
+    middle = codes[:100].median(0).values.numpy()
+    assert max(np.linalg.norm(place - middle) for place in (first, second)) < 1
+    assert np.linalg.norm(far - codes[200:].median(0).values.numpy()) < 0.05
+
+
 def test_manifold_is_laid_out_like_its_axes():
     """z_1 grows to the right and z_2 upwards."""
     model = vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2, hidden=()))

@@ -136,7 +136,8 @@ def latents(
 ) -> Axes:
     """Two-dimensional codes `(N, 2)` as points: one colour and marker for each label `(N,)`.
 
-    The name of each class stands at the median of its points, so that no legend is needed.
+    The name of each class stands at the median of its points, so that no legend is needed;
+    names that would cover each other are moved a little apart.
     """
     if codes.dim() != 2 or codes.shape[1] != 2 or len(codes) != len(labels):
         raise ValueError(
@@ -145,14 +146,17 @@ def latents(
         )
     ax = _new(ax, figsize=(5.2, 4.6))
     codes, labels = codes.detach().cpu().numpy(), labels.cpu().numpy()
-    for number, label in enumerate(np.unique(labels).tolist()):
-        points = codes[labels == label]
+    classes = np.unique(labels).tolist()
+    for number, label in enumerate(classes):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        points = codes[labels == label]
         ax.scatter(*points.T, s=9, alpha=0.6, linewidths=0, color=colour, marker=marker)
+    medians = np.stack([np.median(codes[labels == label], axis=0) for label in classes])
+    scale = codes.std(0) + 1e-12
+    for label, place in zip(classes, _apart(medians / scale, least=0.35) * scale, strict=True):
         name = class_names[label] if class_names else str(label)
-        x, y = np.median(points, axis=0)
-        ax.text(x, y, name, weight="bold", ha="center", va="center",
-                bbox={"facecolor": "white", "alpha": 0.85, "pad": 1.5, "linewidth": 0})  # fmt: skip
+        box = {"facecolor": "white", "alpha": 0.85, "pad": 1.5, "linewidth": 0}
+        ax.text(*place, name, weight="bold", ha="center", va="center", bbox=box)
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     return ax
 
@@ -182,3 +186,14 @@ def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
 
 def _new(ax: Axes | None, **settings: object) -> Axes:
     return plt.subplots(**settings)[1] if ax is None else ax
+
+
+def _apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Points (N, 2), pushed away from each other until none are much closer than `least`."""
+    places = places + 1e-3 * np.arange(2 * len(places)).reshape(-1, 2)  # none coincide
+    for _ in range(200):
+        between = places[:, None] - places[None]  # (N, N, 2)
+        distance = np.linalg.norm(between, axis=-1, keepdims=True)
+        push = np.maximum(least - distance, 0) * between / np.maximum(distance, 1e-9)
+        places = places + 0.1 * push.sum(1)
+    return places
