@@ -78,7 +78,8 @@ def images(
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = picture[0]
     if ax is None:
-        scale = 6.4 / max(columns, 8)
+        letters = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
+        scale = (6.4 - 0.09 * letters) / max(columns, 8)  # inches for one image
         _, ax = plt.subplots(figsize=(6.4, rows * scale + 0.35 * bool(title) + 0.1))
     ax.imshow(sheet.numpy(), vmin=0, vmax=1, interpolation="nearest")
     ax.set(xticks=[], yticks=[], title=title)
