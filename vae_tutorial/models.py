@@ -88,8 +88,8 @@ class VAE(nn.Module):
     def sample(self, count: int, temperature: float = 1.0) -> Tensor:
         """`count` images from the model: z from the prior, then the mean of p(x | z).
 
-        `temperature` scales the prior's standard deviation; 1 samples the model itself, less
-        stays closer to the middle of the latent space, where images are more alike.
+        `temperature` scales the prior's standard deviation; 1 draws z from the prior itself,
+        less stays closer to the middle of the latent space, where images are more alike.
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count!r}")

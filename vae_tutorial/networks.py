@@ -111,7 +111,7 @@ class ConvDecoder(nn.Module):
     With the default channels: `(..., D)` → `(..., 256)` → `(..., 32, 7, 7)` →
     `(..., 16, 14, 14)` → `(..., 1, 28, 28)`. Each step up is a transposed convolution with
     kernel 4 and stride 2: a kernel that is a multiple of the stride covers every pixel equally
-    often and leaves no chequerboard (Odena, Dumoulin and Olah, 2016).
+    often, away from the edges, and leaves no chequerboard (Odena, Dumoulin and Olah, 2016).
     """
 
     def __init__(

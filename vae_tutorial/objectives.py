@@ -60,8 +60,9 @@ def iwae_bound(model: VAE, x: Tensor, samples: int = 5) -> dict[str, Tensor]:
     """The importance-weighted bound of Burda, Grosse and Salakhutdinov (2016).
 
     log (1/K) Σ_k w_k with w_k = p(x | z_k) p(z_k) / q(z_k | x) and K = `samples`. In expectation
-    it is at least the ELBO, at most log p(x), and grows with K. Entries, each `(B,)`, in nats:
-    `"loss"` (minus the bound), `"bound"`, and `"elbo"`, the mean of log w_k over the same draws.
+    it is at least the ELBO, at most log p(x), and never falls as K grows. Entries, each `(B,)`, in
+    nats: `"loss"` (minus the bound), `"bound"`, and `"elbo"`, the mean of log w_k over the same
+    draws.
 
     Raises `ValueError` for fewer than one sample.
     """

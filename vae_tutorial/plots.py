@@ -59,8 +59,8 @@ def images(
 ) -> Axes:
     """A grid of grey images `(N, 1, H, W)`: `uint8`, or floats where 0 is paper and 1 is ink.
 
-    `columns` is by default what makes the grid nearly square but wider than high; `row_labels`
-    stand at the left of each row.
+    `columns` is by default what makes the grid some two and a half times as wide as high;
+    `row_labels` stand at the left of each row.
     """
     pictures = batch.images if isinstance(batch, ImageSet) else batch
     if pictures.dim() != 4 or pictures.shape[1] != 1 or len(pictures) == 0:

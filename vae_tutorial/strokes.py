@@ -2,7 +2,7 @@
 
 Each class has a skeleton: the strokes of a pen, as curves through a few points. An image is made
 from its label and the factors in `FACTORS`, and from nothing else: no noise is added afterwards.
-So within one class the images form a surface of exactly ``len(FACTORS)`` dimensions, and a
+So within one class the images form a surface of at most ``len(FACTORS)`` dimensions, and a
 chapter can ask whether a latent space has found them.
 
 The same seed gives the same bytes on every platform. Three rules see to that:

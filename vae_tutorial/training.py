@@ -52,7 +52,7 @@ def one_cycle(step: int, steps: int, warmup: float = 0.05) -> float:
     """The factor on the learning rate at `step` of `steps`: a short rise, then a cosine to zero.
 
     A small start protects Adam, whose first estimates of the gradient's variance are poor; the
-    slow end averages out the noise of the batches, which is worth several nats in a short run.
+    slow end averages out the noise of the batches.
     """
     done = step / max(1, steps)
     if done < warmup:
@@ -87,7 +87,8 @@ def fit(
     `fit`. Ctrl-C ends the run and keeps the weights and the history so far.
 
     Raises `ValueError` or `TypeError` for arguments that cannot be meant, before anything is
-    changed, and `TrainingDivergedError` where the loss is no longer finite: the model then has
+    changed (what the objective returns is looked at in the first batch, before any weight
+    changes), and `TrainingDivergedError` where the loss is no longer finite: the model then has
     the weights of the last good epoch.
     """
     _check_settings(epochs, batch_size, learning_rate)
@@ -175,8 +176,8 @@ def evaluate(
     """The mean over all images of every entry of the objective, on the model's device.
 
     The random numbers (binarisation, samples of z) come from `seed` alone and leave torch's
-    global ones untouched, so that two calls, or two models, see the same noise. The model's mode
-    and gradients are as before afterwards.
+    global ones untouched: two calls see the same noise, and so do two models that draw equally
+    many numbers. The model's mode and gradients are as before afterwards.
     """
     images = as_images(data, "data", getattr(model, "real_pixels", False))
     binarise = _wants_binary_pixels(model) if binarise is None else binarise
@@ -187,10 +188,10 @@ def evaluate(
         try:
             for x in ordered_batches(images.to(device), batch_size, binarise):
                 terms = _checked_terms(objective(model, x), len(x))
-                sums.append(torch.stack([term.double().sum() for term in terms.values()]))
+                sums.append(torch.stack([term.sum() for term in terms.values()]))
         finally:
             model.train(was_training)
-    means = torch.stack(sums).sum(0) / len(images)
+    means = torch.stack(sums).cpu().double().sum(0) / len(images)  # MPS has no float64
     return dict(zip(terms, means.tolist(), strict=True))
 
 
