@@ -1,5 +1,6 @@
 """`python -m vae_tutorial`: what it leaves behind, and what it says when it cannot."""
 
+import io
 import json
 import pickle
 import re
@@ -81,6 +82,24 @@ def test_weights_are_saved_elsewhere_when_the_disk_is_full(
     spare = re.search(r"trained weights are in (\S+) instead", message)[1]
     command_line.load(command_line.Path(spare))
     command_line.Path(spare).unlink()
+
+
+def test_an_earlier_model_is_not_overwritten_unasked(few_digits, tmp_path, capsys):
+    assert train(tmp_path) == 0
+    kept = (tmp_path / "model.pt").read_bytes()
+    assert train(tmp_path, "--learning-rate", "1e30") == 1
+    assert "holds a trained model already" in capsys.readouterr().err
+    assert (tmp_path / "model.pt").read_bytes() == kept
+    assert train(tmp_path, "--seed", "1", "--overwrite") == 0
+    assert (tmp_path / "model.pt").read_bytes() != kept
+
+
+def test_a_log_in_an_old_encoding_is_no_error(few_digits, tmp_path, monkeypatch):
+    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", log)
+    assert train(tmp_path) == 0
+    log.seek(0)
+    assert "test ?ELBO" in log.read()
 
 
 def test_divergence_is_reported_and_the_last_good_state_saved(few_digits, tmp_path, capsys):

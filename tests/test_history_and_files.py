@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -57,6 +58,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     with pytest.raises(OSError, match="could not write") as caught:
         write_atomically(tmp_path / "file" / "inside", b"x")
     assert str(tmp_path / "file" / "inside") in str(caught.value)
+
+
+def test_an_interrupted_write_leaves_no_rest(tmp_path, monkeypatch):
+    def interrupt(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", b"new")
+    assert not list(tmp_path.iterdir())
 
 
 FULL_DISK = """

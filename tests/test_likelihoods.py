@@ -95,7 +95,10 @@ def test_learned_sigma_finds_the_spread_of_the_data():
 
 
 def test_fixed_sigma_is_not_trained():
-    assert not any(p.requires_grad for p in vt.GaussianLikelihood(0.3).parameters())
+    likelihood = vt.GaussianLikelihood(0.3)
+    likelihood.requires_grad_(False).requires_grad_(True)  # as when a model is frozen for a while
+    assert not list(likelihood.parameters())
+    assert likelihood.state_dict().keys() == vt.GaussianLikelihood(learned=True).state_dict().keys()
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])

@@ -99,5 +99,7 @@ def test_parts_that_do_not_fit_are_refused():
 def test_sample_arguments_are_refused(small_vae):
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         small_vae.sample(0)
-    with pytest.raises(ValueError, match="temperature must not be negative, got -1"):
+    with pytest.raises(ValueError, match="temperature must be a finite number from 0, got -1"):
         small_vae.sample(1, temperature=-1)
+    with pytest.raises(ValueError, match="temperature must be a finite number from 0, got nan"):
+        small_vae.sample(1, temperature=float("nan"))

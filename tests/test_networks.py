@@ -94,6 +94,12 @@ def test_wrong_images_are_refused(encoder):
         encoder(2)(torch.zeros(5, 1, 28, 28, dtype=torch.uint8))
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_float64_images_for_float32_weights_are_refused(encoder):
+    with pytest.raises(ValueError, match=r"x is torch\.float64 .* weights are torch\.float32"):
+        encoder(2)(torch.rand(5, 1, 28, 28).double())
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_wrong_latents_are_refused(decoder):
     with pytest.raises(ValueError, match=r"latent_dim=2, got shape \(5, 3\)"):

@@ -237,6 +237,27 @@ def test_reconstruction_error_sums_over_pixels():
     torch.testing.assert_close(terms["loss"], 0.5 * terms["squared_error"])
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("shape", [(8, 8), (3, 8, 8)])
+def test_a_decoder_of_another_shape_is_refused(objective, shape):
+    """Broadcasting would score every image against every reconstruction."""
+    model = vt.VAE(vt.MLPEncoder(2, (4,), (1, 8, 8)), vt.MLPDecoder(2, (4,), shape))
+    with pytest.raises(ValueError, match=r"shape of x, \(1, 8, 8\), got \("):
+        objective(model, torch.rand(6, 1, 8, 8))
+    plain = vt.Autoencoder(vt.MLPEncoder(2, (4,), (1, 8, 8), heads=1), model.decoder)
+    with pytest.raises(ValueError, match=r"shape of x, \(1, 8, 8\), got \("):
+        vt.reconstruction_error(plain, torch.rand(6, 1, 8, 8))
+
+
+def test_objectives_name_the_model_that_they_need(small_vae):
+    x, plain = torch.rand(2, 1, 28, 28), vt.Autoencoder(vt.MLPEncoder(2, heads=1), vt.MLPDecoder(2))
+    for objective in OBJECTIVES:
+        with pytest.raises(TypeError, match="needs a VAE, got Autoencoder"):
+            objective(plain, x)
+    with pytest.raises(TypeError, match="a VAE trains with elbo"):
+        vt.reconstruction_error(small_vae, x)
+
+
 @pytest.mark.parametrize("beta", [-0.1, math.nan])
 def test_beta_is_refused(beta, small_vae):
     with pytest.raises(ValueError, match="beta must not be negative, got"):

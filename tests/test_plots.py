@@ -64,6 +64,9 @@ def test_history_draws_training_and_validation():
     assert [list(line.get_ydata()) for line in ax.lines][:2] == [[0, -1, -2], [0, -2, -4]]
     assert len(ax.lines) == 4 and ax.get_ylabel() == "nats per image"
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 4
+    assert len(plots.history(record, "kl").lines) == 2
+    with pytest.raises(ValueError, match=r"no 'los' was recorded, only \['elbo', 'kl'\]"):
+        plots.history(record, ["los"])
 
 
 def test_latents_names_each_class():
@@ -105,6 +108,13 @@ def test_manifold_is_laid_out_like_its_axes():
     assert labels[0] == "2.0" and labels[-1] == "-2.0"
     with pytest.raises(ValueError, match="latent_dim 2 for a map of it, got 3"):
         plots.manifold(vt.VAE(vt.MLPEncoder(3), vt.MLPDecoder(3)))
+
+
+def test_ticks_of_the_manifold_fit_images_of_any_size():
+    shape = (1, 8, 16)
+    ax = plots.manifold(vt.VAE(vt.MLPEncoder(2, (4,), shape), vt.MLPDecoder(2, (4,), shape)), 4)
+    assert list(ax.get_yticks()) == [3.5, 18.5, 33.5]  # centres of 8 pixels, 10 apart
+    assert list(ax.get_xticks()) == [7.5, 34.5, 61.5]  # centres of 16 pixels, 18 apart
 
 
 def test_style_is_opaque_and_told_apart_without_colour():

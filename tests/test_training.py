@@ -1,6 +1,7 @@
 """The loop: that it learns, that its means are right, and what it does when things go wrong."""
 
 import math
+import pickle
 import signal
 import subprocess
 import sys
@@ -173,10 +174,31 @@ def test_evaluate_is_repeatable_and_leaves_no_trace(small_vae, blobs):
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_mode_is_given_back(mode, small_vae, blobs):
+def test_modes_are_given_back(mode, small_vae, blobs):
     small_vae.train(mode)
+    small_vae.encoder.train(not mode)  # parts may differ
     vt.fit(small_vae, blobs, validation=blobs, epochs=1)
-    assert small_vae.training is mode
+    vt.evaluate(small_vae, blobs)
+    assert small_vae.training is mode and small_vae.decoder.training is mode
+    assert small_vae.encoder.training is not mode
+
+
+def test_evaluating_on_the_cpu_leaves_gpus_alone(small_vae, blobs, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded a GPU"))
+    vt.evaluate(small_vae, blobs)
+
+
+def test_validation_of_another_shape_is_refused_before_training(small_vae, blobs):
+    before = weights_of(small_vae)
+    with pytest.raises(ValueError, match=r"shape of data, \(1, 8, 8\), got \(1, 8, 6\)"):
+        vt.fit(small_vae, blobs, validation=blobs[..., :6])
+    assert same(before, weights_of(small_vae))
+
+
+def test_divergence_crosses_processes():
+    error = vt.TrainingDivergedError("message", vt.History(seconds=[1.0]))
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == "message" and again.history == error.history
 
 
 def test_training_trains_and_evaluation_evaluates(small_vae, blobs):
@@ -351,6 +373,22 @@ def test_interrupt_keeps_weights_and_history(small_vae, blobs, capsys):
     assert history.epochs == 1 and history.stopped == "interrupted in epoch 2 of 5"
     assert "keeps what it has learnt" in capsys.readouterr().out
     assert same(weights_of(small_vae), kept["weights"]) and not small_vae.training
+
+
+def test_an_interrupted_run_that_had_diverged_keeps_the_last_good_weights(small_vae, blobs, capsys):
+    kept, calls = [], iter(range(100))
+
+    def diverging(model, x):
+        call = next(calls)
+        kept.append(weights_of(model))
+        if call == 8:
+            raise KeyboardInterrupt
+        terms = vt.elbo(model, x)
+        return {"loss": terms["loss"] * (torch.nan if call == 6 else 1.0)}
+
+    vt.fit(small_vae, blobs, objective=diverging, epochs=5, batch_size=64)
+    assert "keeps its weights of epoch 1" in capsys.readouterr().out
+    assert same(weights_of(small_vae), kept[5])
 
 
 INTERRUPTED = """

@@ -21,6 +21,9 @@ WEIGHTS = "model.pt"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 with a message on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a log in an old encoding gets "?" for "−", no error
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     matplotlib.use("Agg")  # pictures go to files; a machine without a screen will do
     vt.plots.use_style()
@@ -34,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train a VAE and leave weights, history and pictures in the folder `--out`."""
     out = Path(options.out)
+    if (out / WEIGHTS).exists() and not options.overwrite:
+        raise ValueError(
+            f"--out: {out} holds a trained model already. Name another folder, or add --overwrite."
+        )
     write_atomically(out / ".writable", b"")  # better refused now than after the training
     (out / ".writable").unlink()
     torch.manual_seed(options.seed)
@@ -138,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--learning-rate", type=float, default=2e-3, help="the highest of the one-cycle schedule")
     add("--seed", type=int, default=0, help="for weights, batches and noise")
     add("--out", required=True, help="folder for weights, history and pictures")
+    add("--overwrite", action="store_true", help="replace the model that --out holds")
     add = _command(commands, "sample", sample)
     add("folder", help="the folder that train wrote")
     add("--count", type=int, default=60, help="how many images")

@@ -25,7 +25,7 @@ def as_images(data: ImageSet | Tensor, name: str, real_pixels: bool = False) -> 
             f"{name} must be an ImageSet or a tensor, got {type(data).__name__}. "
             "A NumPy array becomes a tensor by torch.from_numpy."
         )
-    if len(images.shape) < 2 or len(images) == 0:
+    if len(images.shape) < 2 or images.numel() == 0:
         raise ValueError(f"{name} must hold images, shape (N, ...), got {tuple(images.shape)}")
     if images.dtype == torch.uint8:
         if images.dim() != 4:

@@ -28,10 +28,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too must leave no rest behind
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise OSError(
             error.errno,
             f"could not write ({error.strerror}); what was there before is untouched",

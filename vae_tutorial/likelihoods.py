@@ -49,7 +49,11 @@ class GaussianLikelihood(nn.Module):
         super().__init__()
         if not (0 < sigma < math.inf):
             raise ValueError(f"sigma must be a positive number, got {sigma!r}")
-        self.log_sigma = nn.Parameter(torch.tensor(math.log(sigma)), requires_grad=learned)
+        log_sigma = torch.tensor(math.log(sigma))
+        if learned:
+            self.log_sigma = nn.Parameter(log_sigma)
+        else:  # a buffer: not even model.requires_grad_(True) trains it
+            self.register_buffer("log_sigma", log_sigma)
 
     @property
     def sigma(self) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
@@ -93,8 +95,8 @@ class VAE(nn.Module):
         """
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count!r}")
-        if temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {temperature!r}")
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"temperature must be a finite number from 0, got {temperature!r}")
         return self.likelihood(temperature * self.prior.sample((count,))).mean
 
     @torch.no_grad()

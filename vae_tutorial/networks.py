@@ -45,7 +45,7 @@ class MLPEncoder(nn.Module):
         self.layers = nn.Sequential(nn.Flatten(), _mlp([pixels, *hidden, heads * latent_dim]))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        _check_images(x, self.image_shape)
+        _check_images(x, self.image_shape, next(self.parameters()).dtype)
         return _split_heads(self.layers(x), self.heads)
 
 
@@ -101,7 +101,7 @@ class ConvEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        _check_images(x, self.image_shape)
+        _check_images(x, self.image_shape, next(self.parameters()).dtype)
         return _split_heads(self.layers(x), self.heads)
 
 
@@ -181,7 +181,16 @@ def _halved(image_shape: Sequence[int], times: int) -> tuple[int, int]:
     return height // 2**times, width // 2**times
 
 
-def _check_images(x: Tensor, image_shape: Sequence[int]) -> None:
+def _check_images(x: Tensor, image_shape: Sequence[int], weights: torch.dtype) -> None:
+    if (
+        x.is_floating_point()
+        and x.dtype != weights
+        and not torch.is_autocast_enabled(x.device.type)
+    ):
+        raise ValueError(
+            f"x is {x.dtype} and the network's weights are {weights}. Make both one: x.float() "
+            "for the usual weights, or model.double() for exact work."
+        )
     if x.shape[1:] != torch.Size(image_shape) or not x.is_floating_point():
         raise ValueError(
             f"x must be floating-point images of shape (B, {', '.join(map(str, image_shape))}), "

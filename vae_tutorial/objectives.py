@@ -14,6 +14,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 from vae_tutorial.models import VAE, Autoencoder
 
@@ -49,9 +50,9 @@ def elbo(model: VAE, x: Tensor, beta: float = 1.0, samples: int = 1) -> dict[str
     if not beta >= 0:
         raise ValueError(f"beta must not be negative, got {beta!r}")
     _check_samples(samples)
-    q = model.posterior(x)
+    q = _posterior(model, x)
     z = q.rsample((samples,))  # (K, B, D)
-    log_px = model.likelihood(z).log_prob(x).mean(0)  # (K, B) -> (B,)
+    log_px = _log_likelihood(model, z, x).mean(0)  # (K, B) -> (B,)
     kl = gaussian_kl(q.mean, 2 * q.stddev.log())
     return {"loss": beta * kl - log_px, "elbo": log_px - kl, "log_px": log_px, "kl": kl}
 
@@ -67,9 +68,9 @@ def iwae_bound(model: VAE, x: Tensor, samples: int = 5) -> dict[str, Tensor]:
     Raises `ValueError` for fewer than one sample.
     """
     _check_samples(samples)
-    q = model.posterior(x)
+    q = _posterior(model, x)
     z = q.rsample((samples,))  # (K, B, D)
-    log_px = model.likelihood(z).log_prob(x)  # (K, B)
+    log_px = _log_likelihood(model, z, x)  # (K, B)
     log_w = log_px + model.prior.log_prob(z) - q.log_prob(z).sum(-1)  # (K, B)
     bound = torch.logsumexp(log_w, 0) - math.log(samples)
     return {"loss": -bound, "bound": bound, "elbo": log_w.mean(0)}
@@ -81,8 +82,36 @@ def reconstruction_error(model: Autoencoder, x: Tensor) -> dict[str, Tensor]:
     `"loss"` is half the squared error: minus the log-density of a unit-variance Gaussian, up to
     its constant, so that it is in nats like every other loss here.
     """
-    squared_error = (model(x) - x).square().flatten(1).sum(1)  # (B,)
+    if isinstance(model, VAE):
+        raise TypeError("reconstruction_error is for an autoencoder; a VAE trains with elbo")
+    rebuilt = model(x)
+    _check_same_shape(rebuilt.shape[1:], x)
+    squared_error = (rebuilt - x).square().flatten(1).sum(1)  # (B,)
     return {"loss": 0.5 * squared_error, "squared_error": squared_error}
+
+
+def _posterior(model: VAE, x: Tensor) -> Normal:
+    if not hasattr(model, "posterior"):
+        raise TypeError(
+            f"this objective needs a VAE, got {type(model).__name__}. An Autoencoder trains with "
+            "objective=reconstruction_error."
+        )
+    return model.posterior(x)
+
+
+def _log_likelihood(model: VAE, z: Tensor, x: Tensor) -> Tensor:
+    p = model.likelihood(z)
+    _check_same_shape(p.event_shape, x)
+    return p.log_prob(x)
+
+
+def _check_same_shape(shape: torch.Size, x: Tensor) -> None:
+    """Else broadcasting would compare every image with every reconstruction, without a word."""
+    if shape != x.shape[1:]:
+        raise ValueError(
+            f"the decoder must give images of the shape of x, {tuple(x.shape[1:])}, got "
+            f"{tuple(shape)}. image_shape of encoder and decoder must agree."
+        )
 
 
 def _check_samples(samples: int) -> None:

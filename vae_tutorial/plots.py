@@ -25,6 +25,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#5
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
+GAP = 2  # pixels of white between the images of a grid
+
 STYLE = {
     "figure.figsize": (6.4, 3.6),
     "figure.dpi": 110,
@@ -72,10 +74,9 @@ def images(
     count, _, height, width = pictures.shape
     columns = min(count, columns or math.ceil(math.sqrt(2.5 * count)))
     rows = math.ceil(count / columns)
-    gap = 2  # pixels of white between images
-    sheet = torch.zeros(rows * (height + gap) - gap, columns * (width + gap) - gap)
+    sheet = torch.zeros(rows * (height + GAP) - GAP, columns * (width + GAP) - GAP)
     for i, picture in enumerate(pictures):
-        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
         sheet[top : top + height, left : left + width] = picture[0]
     if ax is None:
         letters = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
@@ -86,7 +87,7 @@ def images(
     ax.grid(False)
     ax.spines[:].set_visible(False)
     if row_labels:
-        ax.set_yticks([(height + gap) * r + height / 2 for r in range(rows)], row_labels)
+        ax.set_yticks([(height + GAP) * r + height / 2 for r in range(rows)], row_labels)
         ax.tick_params(axis="y", length=0)
     return ax
 
@@ -111,21 +112,28 @@ def reconstructions(model: nn.Module, x: Tensor, ax: Axes | None = None) -> Axes
 
 def history(
     record: History,
-    entries: Iterable[str] = ("elbo",),
+    entries: str | Iterable[str] = ("elbo",),
     unit: str = "nats per image",
     ax: Axes | None = None,
 ) -> Axes:
-    """The means of some entries of the objective against the epoch: training and validation."""
+    """The means of some entries of the objective against the epoch: training and validation.
+
+    Raises `ValueError` for an entry that was not recorded.
+    """
     ax = _new(ax)
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate([entries] if isinstance(entries, str) else entries):
+        if entry not in record.train and entry not in record.validation:
+            raise ValueError(f"entries: no {entry!r} was recorded, only {sorted(record.train)}")
         colour = COLOURS[number % len(COLOURS)]
         for part, means, dash in (
             ("training", record.train, "--"), ("validation", record.validation, "-"),
         ):  # fmt: skip
             if entry in means:
                 epochs = range(1, len(means[entry]) + 1)
-                ax.plot(epochs, means[entry], dash, color=colour, marker=MARKERS[number],
-                        markersize=4, label=f"{entry}, {part}")  # fmt: skip
+                ax.plot(
+                    epochs, means[entry], dash, color=colour, markersize=4,
+                    marker=MARKERS[number % len(MARKERS)], label=f"{entry}, {part}",
+                )  # fmt: skip
     ax.set(xlabel="epoch", ylabel=unit)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
@@ -176,11 +184,12 @@ def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
     z = torch.stack([columns, rows], -1).reshape(-1, 2).to(model.prior_mean)  # (points², 2)
     if ax is None:
         _, ax = plt.subplots(figsize=(5.6, 5.6))
-    ax = images(model.likelihood(z).mean, columns=points, ax=ax)
+    pictures = model.likelihood(z).mean
+    ax = images(pictures, columns=points, ax=ax)
     ends = [f"{steps[0]:.1f}", "0", f"{steps[-1]:.1f}"]
-    middle = 0.5 * (ax.get_xlim()[1] - ax.get_xlim()[0])
-    ax.set_xticks([14, middle, 2 * middle - 14], ends)
-    ax.set_yticks([14, middle, 2 * middle - 14], ends[::-1])
+    for axis, size in ((ax.yaxis, pictures.shape[-2]), (ax.xaxis, pictures.shape[-1])):
+        first, last = (size - 1) / 2, (size - 1) / 2 + (points - 1) * (size + GAP)
+        axis.set_ticks([first, (first + last) / 2, last], ends[::-1] if axis is ax.yaxis else ends)
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     return ax
 

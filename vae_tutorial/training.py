@@ -40,6 +40,9 @@ class TrainingDivergedError(RuntimeError):
         super().__init__(message)
         self.history = history
 
+    def __reduce__(self) -> tuple[type, tuple[str, History]]:
+        return type(self), (str(self), self.history)  # else it could not cross processes
+
 
 def pick_device() -> torch.device:
     """CUDA where there is one, then Apple's MPS, then the CPU; looked up at every call."""
@@ -95,6 +98,11 @@ def fit(
     real_pixels = getattr(model, "real_pixels", False)
     images = as_images(data, "data", real_pixels)
     held_out = None if validation is None else as_images(validation, "validation", real_pixels)
+    if held_out is not None and held_out.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"validation must hold images of the shape of data, {tuple(images.shape[1:])}, got "
+            f"{tuple(held_out.shape[1:])}"
+        )
     binarise = _wants_binary_pixels(model) if binarise is None else binarise
     device = pick_device() if device is None else torch.device(device)
 
@@ -112,7 +120,7 @@ def fit(
         settings={"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
         | _settings(objective, images, binarise)
     )
-    was_training, good = model.training, _snapshot(model)
+    modes, good = _modes(model), _snapshot(model)
     seconds = 0.0
     with _progress_bar(epochs * steps, progress) as bar:
         try:
@@ -134,9 +142,13 @@ def fit(
                 bar.set_postfix({"loss": measured.get("loss", means["loss"])})
         except KeyboardInterrupt:
             history.stopped = f"interrupted in epoch {history.epochs + 1} of {epochs}"
-            print(f"Training {history.stopped}; the model keeps what it has learnt.")
+            kept = "what it has learnt"
+            if _broken_weights(model):  # people interrupt just such runs
+                model.load_state_dict(good)
+                kept = f"its weights of epoch {history.epochs}; the last ones were not finite"
+            print(f"Training {history.stopped}; the model keeps {kept}.")
         finally:
-            model.train(was_training)
+            _restore_modes(modes)
     return history
 
 
@@ -181,8 +193,8 @@ def evaluate(
     """
     images = as_images(data, "data", getattr(model, "real_pixels", False))
     binarise = _wants_binary_pixels(model) if binarise is None else binarise
-    device = next(model.parameters()).device
-    was_training, sums = model.training, []
+    device = next(model.parameters(), images).device
+    modes, sums = _modes(model), []
     with _own_random_numbers(device, seed):
         model.eval()
         try:
@@ -190,7 +202,7 @@ def evaluate(
                 terms = _checked_terms(objective(model, x), len(x))
                 sums.append(torch.stack([term.sum() for term in terms.values()]))
         finally:
-            model.train(was_training)
+            _restore_modes(modes)
     means = torch.stack(sums).cpu().double().sum(0) / len(images)  # MPS has no float64
     return dict(zip(terms, means.tolist(), strict=True))
 
@@ -217,8 +229,13 @@ def _divergence(model: nn.Module, names: list[str], sums: Tensor) -> str:
         step = int(bad.any(1).nonzero()[0])
         entries = [name for name, is_bad in zip(names, bad[step].tolist(), strict=True) if is_bad]
         return f"step {step + 1} of {len(sums)}: not finite: {', '.join(entries)}"
-    weights = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
-    return f"step {len(sums)} of {len(sums)}: not finite: weights {weights[0]}" if weights else ""
+    broken = _broken_weights(model)
+    return f"step {len(sums)} of {len(sums)}: not finite: weights {broken[0]}" if broken else ""
+
+
+def _broken_weights(model: nn.Module) -> list[str]:
+    """The names of parameters that hold NaN or infinity."""
+    return [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
 
 
 def _diverged(problem: str, history: History) -> str:
@@ -227,6 +244,16 @@ def _diverged(problem: str, history: History) -> str:
         f"training diverged in epoch {history.epochs + 1}, {problem}. The model has its weights "
         f"of {kept} again. A lower learning_rate is the first thing to try; then look at the data."
     )
+
+
+def _modes(model: nn.Module) -> list[tuple[nn.Module, bool]]:
+    """Whether each part trains or evaluates; parts may differ, as with a frozen encoder."""
+    return [(part, part.training) for part in model.modules()]
+
+
+def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    for part, training in modes:
+        part.training = training
 
 
 def _snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -264,7 +291,13 @@ def _own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
     devices = [device] if device.type != "cpu" else []
     kind = device.type if devices else "cuda"
     with torch.random.fork_rng(devices=devices, device_type=kind):
-        torch.manual_seed(seed)
+        # not torch.manual_seed: it would seed the generators of all other GPUs as well
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
 
 
