@@ -34,7 +34,7 @@ def test_train_leaves_everything(few_digits, tmp_path, capsys):
     said = capsys.readouterr().out
     found = {path.name for path in (tmp_path / "run").iterdir()}
     assert found == {"model.pt", "history.csv", "history.json", "samples.png",
-                     "reconstructions.png"}  # fmt: skip
+                     "reconstructions.png", "checkpoints"}  # fmt: skip
     for picture in ("samples.png", "reconstructions.png"):
         pixels = matplotlib.image.imread(tmp_path / "run" / picture)
         assert pixels.shape[0] > 50 and pixels.std() > 0.05

@@ -13,7 +13,8 @@ import torch
 
 import vae_tutorial as vt
 from vae_tutorial import training
-from vae_tutorial.batches import float_batch, ordered_batches, shuffled_batches
+from vae_tutorial.batches import Resident, float_batch
+from vae_tutorial.processes import Team
 
 
 def weights_of(model):
@@ -123,10 +124,11 @@ def test_the_gradient_is_that_of_the_mean_over_images(blobs):
 def test_batches_hold_every_image_once(blobs):
     marked = torch.arange(300, dtype=torch.float64).view(300, 1) / 300
     torch.manual_seed(0)
-    shuffled = torch.cat(list(shuffled_batches(marked, 64, False)))
+    source = Resident(marked, 64, Team())
+    shuffled = torch.cat(list(source.shuffled()))
     assert not torch.equal(shuffled, marked)
     assert torch.equal(shuffled.sort(0).values, marked)
-    assert torch.equal(torch.cat(list(ordered_batches(marked, 64, False))), marked)
+    assert torch.equal(torch.cat(list(source.ordered())), marked)
 
 
 def test_dynamic_binarisation_has_the_grey_value_as_its_mean():

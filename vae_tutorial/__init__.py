@@ -1,6 +1,7 @@
 """Variational autoencoders, small enough to read: the package behind the book's chapters."""
 
-from vae_tutorial import plots
+from vae_tutorial import plots, schedules
+from vae_tutorial.devices import pick_device
 from vae_tutorial.history import History
 from vae_tutorial.image_set import ImageSet
 from vae_tutorial.images import DamagedDataError, DataUnavailableError, Images, load_images
@@ -12,8 +13,10 @@ from vae_tutorial.likelihoods import (
 from vae_tutorial.models import VAE, Autoencoder
 from vae_tutorial.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_tutorial.objectives import elbo, gaussian_kl, iwae_bound, reconstruction_error
+from vae_tutorial.runs import TrainingDivergedError
 from vae_tutorial.strokes import FACTORS, draw_strokes, stroke_digit
-from vae_tutorial.training import TrainingDivergedError, evaluate, fit, pick_device
+from vae_tutorial.training import fit
+from vae_tutorial.validation import evaluate
 
 __version__ = "0.1.0"
 
@@ -44,5 +47,6 @@ __all__ = [
     "pick_device",
     "plots",
     "reconstruction_error",
+    "schedules",
     "stroke_digit",
 ]

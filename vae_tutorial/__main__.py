@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
+import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,9 +17,12 @@ import torch
 from matplotlib.axes import Axes
 
 import vae_tutorial as vt
+from vae_tutorial import processes
+from vae_tutorial.devices import PRECISIONS
 from vae_tutorial.files import write_atomically
+from vae_tutorial.validation import model_device
 
-WEIGHTS = "model.pt"
+WEIGHTS, HISTORY, CHECKPOINTS = "model.pt", "history.json", "checkpoints"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,38 +35,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
     vt.plots.use_style()
     try:
         return options.run(options)
-    except (ValueError, OSError, vt.DataUnavailableError) as error:
+    except (
+        ValueError, OSError, MemoryError, vt.DataUnavailableError, processes.LostProcessError
+    ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train a VAE and leave weights, history and pictures in the folder `--out`."""
-    out = Path(options.out)
-    if (out / WEIGHTS).exists() and not options.overwrite:
+    """Train a VAE and leave weights, history and pictures in the folder `--out`.
+
+    A run that was stopped goes on when the same command is given again. Under `torchrun`, all
+    processes train together, and the first one writes.
+    """
+    with processes.join(options.device) as device:
+        first = processes.is_first()
+        out = Path(options.out)
+        if first:
+            _prepare(out, options.overwrite)
+        torch.manual_seed(options.seed)
+        design = {"network": options.network, "latent_dim": options.latent_dim}
+        model = build(**design)
+        with processes.one_first(processes.Team()):
+            data = vt.load_images(options.dataset, offline=options.offline)
+        status = 0
+        try:
+            history = vt.fit(
+                model, data.train, validation=data.test, epochs=options.epochs,
+                batch_size=options.batch_size, learning_rate=options.learning_rate,
+                device=device, precision=options.precision, compile=options.compile,
+                cuda_graph=options.cuda_graph, checkpoint=out / CHECKPOINTS,
+            )  # fmt: skip
+            if history.stopped:
+                status = 128 + (signal.SIGTERM if "SIGTERM" in history.stopped else signal.SIGINT)
+        except vt.TrainingDivergedError as error:
+            if first:
+                print(f"error: {error}", file=sys.stderr)
+            history, status = error.history, 1
+        if first:
+            history.settings |= {"dataset": data.name, "seed": options.seed, **design}
+            _leave_results(out, model, history, data, design)
+    return status
+
+
+def _prepare(out: Path, overwrite: bool) -> None:
+    """Refuse before the training what would fail, or destroy something, after it."""
+    if (out / WEIGHTS).exists() and not overwrite and not _was_stopped(out):
         raise ValueError(
             f"--out: {out} holds a trained model already. Name another folder, or add --overwrite."
         )
-    write_atomically(out / ".writable", b"")  # better refused now than after the training
+    write_atomically(out / ".writable", b"")
     (out / ".writable").unlink()
-    torch.manual_seed(options.seed)
-    design = {"network": options.network, "latent_dim": options.latent_dim}
-    model = build(**design)
-    data = vt.load_images(options.dataset, offline=options.offline)
-    status = 0
+    if overwrite:
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def _was_stopped(out: Path) -> bool:
+    """Whether the run in `out` was interrupted, so that the same command goes on with it."""
     try:
-        history = vt.fit(
-            model, data.train, validation=data.test, epochs=options.epochs,
-            batch_size=options.batch_size, learning_rate=options.learning_rate,
-        )  # fmt: skip
-    except vt.TrainingDivergedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        history, status = error.history, 1
+        return bool(json.loads((out / HISTORY).read_text())["stopped"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _leave_results(
+    out: Path, model: vt.VAE, history: vt.History, data: vt.Images, design: dict[str, object]
+) -> None:
     _save_weights(out / WEIGHTS, {"design": design, "dataset": data.name}, model)
-    history.settings |= {"dataset": data.name, "seed": options.seed, **design}
     history.save(out / "history.csv")
-    history.save(out / "history.json")
-    x = data.test.images[:12].float() / 255
+    history.save(out / HISTORY)
+    x = data.test.images[:12].to(model_device(model)).float() / 255
     _save_picture(out / "reconstructions.png", vt.plots.reconstructions(model, x))
     _save_picture(out / "samples.png", vt.plots.samples(model))
     elbo = vt.evaluate(model, data.test)["elbo"]
@@ -70,7 +114,8 @@ def train(options: argparse.Namespace) -> int:
         f"{history.epochs} epochs in {sum(history.seconds[-1:]):.0f} s on "
         f"{history.settings['device']}; results are in {out}"
     )
-    return status
+    if history.stopped:
+        print(f"Training was {history.stopped}; the same command goes on with it.")
 
 
 def sample(options: argparse.Namespace) -> int:
@@ -144,6 +189,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=128, help="images in one step")
     add("--learning-rate", type=float, default=2e-3, help="the highest of the one-cycle schedule")
     add("--seed", type=int, default=0, help="for weights, batches and noise")
+    add("--device", help="e.g. cuda, cuda:1, mps or cpu; by default the best there is")
+    add("--precision", choices=PRECISIONS, default="auto", help="of the networks' products")
+    add("--compile", action="store_true", help="have torch translate the networks first")
+    add("--cuda-graph", action="store_true", help="record a step once and have the GPU replay it")
     add("--out", required=True, help="folder for weights, history and pictures")
     add("--overwrite", action="store_true", help="replace the model that --out holds")
     add = _command(commands, "sample", sample)

@@ -28,6 +28,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
         temporary.replace(path)
+        _sync_folder(path.parent)
     except BaseException as error:  # Ctrl-C too must leave no rest behind
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -39,3 +40,20 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             f"could not write ({error.strerror}); what was there before is untouched",
             str(path),
         ) from error
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove temporary files of `write_atomically` that a killed process left in `folder`."""
+    for leftover in Path(folder).glob(".*-????????"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a file's new name to disk as well; Windows cannot, and need not, open folders."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,10 +44,13 @@ class History:
         self.seconds.append(seconds)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to `path`: everything for a name ending in `.json`, the table for `.csv`."""
+        """Write to `path`: everything for a name ending in `.json`, the table for `.csv`.
+
+        JSON knows no NaN and no infinity; such a mean becomes `null`.
+        """
         suffix = Path(path).suffix
         if suffix == ".json":
-            text = json.dumps(asdict(self), indent=1) + "\n"
+            text = json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False) + "\n"
         elif suffix == ".csv":
             text = self._table()
         else:
@@ -66,3 +70,11 @@ class History:
             for epoch, values in enumerate(zip(*columns.values(), strict=True), start=1)
         )
         return text.getvalue()
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

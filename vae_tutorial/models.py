@@ -31,7 +31,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """The images `(..., C, H, W)` of codes `(..., D)`."""
-        raw = self.decoder(z)
+        raw = at_least_float32(self.decoder(z))
         return torch.sigmoid(raw) if self.squash else raw
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,12 +78,12 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Normal:
         """q(z | x) for images `(B, C, H, W)`: a normal of shape `(B, D)`."""
-        mu, logvar = self.encoder(x)
+        mu, logvar = map(at_least_float32, self.encoder(x))
         return Normal(mu, torch.exp(0.5 * logvar), validate_args=False)
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x | z) for z `(..., D)`: `log_prob` of images sums over pixels, shape `(...)`."""
-        raw = self.decoder(z)  # (..., C, H, W)
+        raw = at_least_float32(self.decoder(z))  # (..., C, H, W)
         return Independent(self.pixels(raw), raw.dim() - z.dim() + 1)
 
     @torch.no_grad()
@@ -103,6 +103,15 @@ class VAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         """The mean of p(x | z) at the mean of q(z | x), for images `(B, C, H, W)`."""
         return self.likelihood(self.posterior(x).mean).mean
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """What a network computed in half precision, as float32; other tensors as they are.
+
+    Distributions, log-likelihoods and their sums are never computed in half precision: a sum
+    over 784 pixels in bfloat16 would keep two or three digits.
+    """
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _shared_latent_dim(encoder: nn.Module, decoder: nn.Module, heads: int) -> int:

@@ -34,7 +34,13 @@ def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar).sum(-1)
 
 
-def elbo(model: VAE, x: Tensor, beta: float = 1.0, samples: int = 1) -> dict[str, Tensor]:
+def elbo(
+    model: VAE,
+    x: Tensor,
+    beta: float | Tensor = 1.0,
+    samples: int = 1,
+    free_bits: float = 0.0,
+) -> dict[str, Tensor]:
     """The evidence lower bound, ELBO = E_q[log p(x | z)] − KL(q(z | x) ‖ p(z)).
 
     The expectation is estimated with `samples` reparameterized draws for each image, the
@@ -45,16 +51,27 @@ def elbo(model: VAE, x: Tensor, beta: float = 1.0, samples: int = 1) -> dict[str
     - `"log_px"`: the estimate of E_q[log p(x | z)], summed over pixels;
     - `"kl"`: KL(q(z | x) ‖ p(z)), summed over latent dimensions.
 
-    Raises `ValueError` for a negative `beta` or fewer than one sample.
+    `free_bits` is an amount of KL, in nats for each latent dimension and image, that `"loss"`
+    does not push down: it counts max(KL_d, free_bits). (Kingma et al., 2016, take that maximum
+    after averaging KL_d over the batch; here it is taken for each image, so that an image's
+    loss does not depend on its neighbours.)
+
+    Raises `ValueError` for a negative `beta` or `free_bits`, or fewer than one sample. A `beta`
+    that is a tensor is not looked at, since that would make a GPU wait.
     """
-    if not beta >= 0:
-        raise ValueError(f"beta must not be negative, got {beta!r}")
+    for name, value in (("beta", beta), ("free_bits", free_bits)):
+        if not isinstance(value, Tensor) and not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value!r}")
     _check_samples(samples)
     q = _posterior(model, x)
     z = q.rsample((samples,))  # (K, B, D)
     log_px = _log_likelihood(model, z, x).mean(0)  # (K, B) -> (B,)
     kl = gaussian_kl(q.mean, 2 * q.stddev.log())
-    return {"loss": beta * kl - log_px, "elbo": log_px - kl, "log_px": log_px, "kl": kl}
+    counted = kl
+    if free_bits > 0:
+        each = gaussian_kl(q.mean.unsqueeze(-1), 2 * q.stddev.log().unsqueeze(-1))  # (B, D)
+        counted = each.clamp(min=free_bits).sum(-1)
+    return {"loss": beta * counted - log_px, "elbo": log_px - kl, "log_px": log_px, "kl": kl}
 
 
 def iwae_bound(model: VAE, x: Tensor, samples: int = 5) -> dict[str, Tensor]:
