@@ -106,6 +106,8 @@ def test_streams_that_cannot_be_meant(small_vae, blobs):
 
     with pytest.raises(ValueError, match=r"gave 0 batches instead of the 5 .* starts anew"):
         vt.fit(small_vae, Once(), epochs=2)
+    with pytest.raises(ValueError, match="data must hold at least one batch, got none"):
+        vt.fit(small_vae, [])
     with pytest.raises(ValueError, match=r"batch 1 of data must lie in \[0, 1\]"):
         vt.fit(small_vae, [blobs.float()])
     with pytest.raises(TypeError, match="batch 1 of data must be an ImageSet or a tensor"):

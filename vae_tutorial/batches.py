@@ -206,6 +206,8 @@ class Stream:
                 "schedule of the learning rate depends on it. Give its class a __len__, or put "
                 "the batches into a list."
             ) from None
+        if self.steps < 1:
+            raise ValueError(f"{name} must hold at least one batch, got none")
         if len(set(team.gather(self.steps))) > 1:
             raise ValueError(f"{name} must have equally many batches in every process")
 
