@@ -5,10 +5,16 @@ import os
 import matplotlib
 import pytest
 import torch
+from hypothesis import settings
 
 import vae_tutorial as vt
 
 matplotlib.use("Agg")
+# The same examples in every run, so that a change is judged by what it changed. To hunt with new
+# ones: pytest --hypothesis-profile=hunt
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("hunt", max_examples=2000, deadline=None)
+settings.load_profile("gate")
 os.environ.setdefault("VAE_TUTORIAL_PROGRESS", "0")  # bars only clutter a log
 
 
