@@ -156,3 +156,26 @@ def set_random_state(device: torch.device, state: dict) -> None:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
     elif device.type == "mps" and "mps" in state:
         torch.mps.set_rng_state(state["mps"].cpu())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the host, had no memory left; torch has several words for it."""
+    words = str(error).lower()
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
+        sign in words for sign in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+@contextlib.contextmanager
+def out_of_memory_explained(batch_size: int, device: torch.device) -> Iterator[None]:
+    """Adds to torch's error what was tried and what to try."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = f"batch_size={batch_size // 2}" if batch_size > 1 else "a smaller network"
+        raise MemoryError(
+            f"out of memory on {device} with batch_size={batch_size}. Try {smaller}, fewer "
+            f"samples in the objective, or precision='bfloat16'. ({str(error).splitlines()[0]})"
+        ) from error

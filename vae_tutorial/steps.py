@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vae_tutorial import devices
 from vae_tutorial.devices import Precision
 from vae_tutorial.processes import Team, losing_a_process
+from vae_tutorial.schedules import Schedule
 from vae_tutorial.validation import Objective, checked_terms, sum_of_each
 
 WARM_UP_STEPS = 3
@@ -141,6 +142,18 @@ class GraphStep(Step):
             self.sums = self._update(self.loss, self.x, share)
 
 
+def make_optimiser(
+    model: nn.Module, learning_rate: float, device: torch.device, cuda_graph: bool = False
+) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba, 2015) for the weights of `model`."""
+    return torch.optim.Adam(
+        model.parameters(),
+        lr=torch.tensor(learning_rate, device=device) if cuda_graph else learning_rate,
+        fused=device.type in ("cpu", "cuda"),  # one kernel for all weights, where torch has it
+        capturable=cuda_graph,
+    )
+
+
 def make_step(
     loss: Loss,
     optimiser: torch.optim.Optimizer,
@@ -155,3 +168,25 @@ def make_step(
         with losing_a_process():
             module = nn.parallel.DistributedDataParallel(loss)  # gives all the weights of rank 0
     return kinds[kind](module, optimiser, beta)
+
+
+class Rates:
+    """Sets the learning rate, and β where it has a schedule, before each step."""
+
+    def __init__(
+        self, step: Step, steps: int, learning_rate: float, schedule: Schedule,
+        beta: Schedule | None,
+    ) -> None:  # fmt: skip
+        self.step, self.steps = step, steps
+        self.learning_rate, self.schedule, self.beta = learning_rate, schedule, beta
+
+    def set(self, now: int) -> None:
+        """The rates of step `now`, counted over the whole run."""
+        rate = self.learning_rate * self.schedule(now, self.steps)
+        for group in self.step.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):  # a CUDA graph looks for it in one place
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        if self.beta is not None:
+            self.step.beta.fill_(self.beta(now, self.steps))

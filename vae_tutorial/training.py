@@ -19,37 +19,56 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vae_tutorial import devices
 from vae_tutorial.batches import Data, Feed, feed, float_batch
 from vae_tutorial.checkpoints import CheckpointFolder
-from vae_tutorial.devices import pick_device, pick_precision
+from vae_tutorial.devices import (
+    matrix_products,
+    out_of_memory_explained,
+    pick_device,
+    pick_precision,
+)
 from vae_tutorial.history import History
 from vae_tutorial.interrupts import StopRequest, stop_request
 from vae_tutorial.objectives import elbo
 from vae_tutorial.processes import Team, losing_a_process
+from vae_tutorial.progress import progress_bar
 from vae_tutorial.runs import Run, TrainingDivergedError, largest_gradient
 from vae_tutorial.schedules import Schedule, describe, one_cycle
-from vae_tutorial.steps import Loss, Step, make_step
+from vae_tutorial.steps import Loss, Rates, Step, make_optimiser, make_step
 from vae_tutorial.validation import (
     VALIDATION_BATCH,
     Objective,
+    check_same_shape,
     evaluate,
-    is_out_of_memory,
     means,
-    part_modes,
-    restore_modes,
+    modes_kept,
     wants_binary_pixels,
     whole_number,
 )
 
 __all__ = ["TrainingDivergedError", "evaluate", "fit", "one_cycle", "pick_device", "train_epoch"]
+
+
+@dataclass
+class Plan:
+    """What a run does, from its first step to its last; what changes meanwhile is in `Run`."""
+
+    epochs: int
+    step: Step
+    source: Feed
+    rates: Rates
+    binarise: bool
+    held_out: Feed | None
+    objective: Objective
+    folder: CheckpointFolder | None
+    on_epoch: Callable[[History], object] | None
 
 
 @torch.enable_grad()
@@ -112,27 +131,21 @@ def fit(
     if cuda_graph and (device.type != "cuda" or compile):
         raise ValueError(f"cuda_graph needs CUDA and compile=False, got {device}, {compile=}")
     binarise = wants_binary_pixels(model) if binarise is None else binarise
-    team, real_pixels = Team(), getattr(model, "real_pixels", False)
+    team, real_pixels, held_out = Team(), getattr(model, "real_pixels", False), None
     source = feed(data, "data", batch_size, device, team, real_pixels)
-    held_out = None
     if validation is not None:
         held_out = feed(validation, "validation", VALIDATION_BATCH, device, team, real_pixels)
-        _check_same_shape(source, held_out)
+        check_same_shape(source, held_out)
 
-    model.to(device)
-    # "fused" updates all weights in one kernel; torch has it for these kinds of device
-    optimiser = torch.optim.Adam(
-        model.parameters(),
-        lr=torch.tensor(learning_rate, device=device) if cuda_graph else learning_rate,
-        fused=device.type in ("cpu", "cuda"),
-        capturable=cuda_graph,
-    )
     kind = "compiled" if compile else "cuda graph" if cuda_graph else "plain"
+    optimiser = make_optimiser(model.to(device), learning_rate, device, cuda_graph)
     step = make_step(
         Loss(model, objective, device, how), optimiser, team, kind,
         beta=None if beta is None else torch.zeros((), device=device),
     )  # fmt: skip
     rates = Rates(step, epochs * source.steps, learning_rate, schedule, beta)
+    folder = None if checkpoint is None else CheckpointFolder(checkpoint)
+    plan = Plan(epochs, step, source, rates, binarise, held_out, objective, folder, on_epoch)
     run = Run(model, optimiser, device, team, settings={
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "schedule": describe(schedule), "beta": describe(beta), "objective": describe(objective),
@@ -141,67 +154,64 @@ def fit(
         "precision_reason": how.reason, "step": kind, "processes": team.size,
         "torch": str(torch.__version__),
     })  # fmt: skip
-    folder = None if checkpoint is None else CheckpointFolder(checkpoint)
     if folder is not None:
         run.go_on(folder)
-    history, modes = run.history, part_modes(model)
-    done = history.epochs * source.steps + run.batches
+    done = run.history.epochs * source.steps + run.batches
     with (
-        devices.matrix_products(device, how),
-        _progress_bar(epochs * source.steps, done, progress if team.rank == 0 else False) as bar,
+        modes_kept(model),
+        matrix_products(device, how),
+        out_of_memory_explained(batch_size, device),
+        progress_bar(epochs * source.steps, done, progress if team.rank == 0 else False) as bar,
         stop_request() as stop,
     ):
         try:
-            while history.epochs < epochs and not team.agree(0, bool(stop))[1]:
-                run.begin_epoch()
-                model.train()
-                with out_of_memory_explained(batch_size, device):
-                    train_epoch(run, step, source, rates, binarise, stop, bar)
-                sums = run.sums()
-                if problem := run.divergence(step.names, sums):
-                    raise _diverged(problem, run, step, source, rates, binarise)
-                if run.batches < source.steps:
-                    break  # asked to stop
-                measured = {}
-                if held_out is not None:
-                    measured = means(model, held_out, objective, binarise, team)
-                best = run.end_epoch(step.names, sums, measured)
-                if folder is not None:
-                    run.save(folder, best)
-                if on_epoch is not None and team.rank == 0:
-                    on_epoch(history)
-                bar.set_postfix({"loss": measured.get("loss", history.train["loss"][-1])})
-            if history.epochs < epochs:
-                if folder is not None and run.batches:
-                    run.save(folder)
-                run.interrupted(epochs, stop.signal_name)
-        except KeyboardInterrupt:
+            train_epochs(run, plan, stop, bar)
+        except KeyboardInterrupt:  # the second one
             run.interrupted(epochs)
-        finally:
-            restore_modes(modes)
-    return history
+    return run.history
+
+
+def train_epochs(run: Run, plan: Plan, stop: StopRequest, bar: Any) -> None:
+    """The rest of a run, epoch by epoch, until somebody asks to stop."""
+    history = run.history
+    while history.epochs < plan.epochs and not run.team.agree(0, bool(stop))[1]:
+        run.begin_epoch()
+        run.model.train()
+        train_epoch(run, plan, stop, bar)
+        sums = run.sums()
+        if problem := run.divergence(plan.step.names, sums):
+            raise _diverged(problem, run, plan)
+        if run.batches < plan.source.steps:
+            break  # asked to stop
+        measured = {}
+        if plan.held_out is not None:
+            measured = means(run.model, plan.held_out, plan.objective, plan.binarise, run.team)
+        best = run.end_epoch(plan.step.names, sums, measured)
+        if plan.folder is not None:
+            run.save(plan.folder, best)
+        if plan.on_epoch is not None and run.team.rank == 0:
+            plan.on_epoch(history)
+        bar.set_postfix({"loss": measured.get("loss", history.train["loss"][-1])})
+    if history.epochs < plan.epochs:
+        if plan.folder is not None and run.batches:
+            run.save(plan.folder)
+        run.interrupted(plan.epochs, stop.signal_name)
 
 
 def train_epoch(
-    run: Run,
-    step: Step,
-    source: Feed,
-    rates: Rates,
-    binarise: bool,
-    stop: StopRequest | None = None,
-    bar: Any = None,
-    until: int | None = None,
+    run: Run, plan: Plan, stop: StopRequest | None = None, bar: Any = None, until: int | None = None
 ) -> None:
     """The rest of an epoch: one step for each batch, until somebody asks to stop.
 
     What each step returns is added to `run.record`, still on the device. With `until`, only
     that many steps of the epoch.
     """
-    for images in source.shuffled(run.batches, run.order_is_drawn):  # (B, ...), as stored
+    done = run.history.epochs * plan.source.steps
+    for images in plan.source.shuffled(run.batches, run.order_is_drawn):  # (B, ...), as stored
         share, last = run.team.agree(len(images), bool(stop))
-        rates.set(run.history.epochs * source.steps + run.batches)
+        plan.rates.set(done + run.batches)
         with losing_a_process():
-            sums = step(float_batch(images, binarise), share)  # (entries,)
+            sums = plan.step(float_batch(images, plan.binarise), share)  # (entries,)
         run.add(sums, len(images))
         if bar is not None:
             bar.update()
@@ -210,31 +220,7 @@ def train_epoch(
             break
 
 
-class Rates:
-    """Sets the learning rate, and β where it has a schedule, before each step."""
-
-    def __init__(
-        self, step: Step, steps: int, learning_rate: float, schedule: Schedule,
-        beta: Schedule | None,
-    ) -> None:  # fmt: skip
-        self.step, self.steps = step, steps
-        self.learning_rate, self.schedule, self.beta = learning_rate, schedule, beta
-
-    def set(self, now: int) -> None:
-        """The rates of step `now`, counted over the whole run."""
-        rate = self.learning_rate * self.schedule(now, self.steps)
-        for group in self.step.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):  # a CUDA graph looks for it in one place
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-        if self.beta is not None:
-            self.step.beta.fill_(self.beta(now, self.steps))
-
-
-def _diverged(
-    problem: tuple[int, str], run: Run, step: Step, source: Feed, rates: Rates, binarise: bool
-) -> TrainingDivergedError:
+def _diverged(problem: tuple[int, str], run: Run, plan: Plan) -> TrainingDivergedError:
     """The error to raise. The model is back where the epoch began.
 
     To tell the gradients, the epoch is run again from its beginning to the step in question:
@@ -247,52 +233,17 @@ def _diverged(
         found = {}
         for until in (at - 1, at):
             if until > run.batches:
-                train_epoch(run, step, source, rates, binarise, until=until)
+                train_epoch(run, plan, until=until)
                 found[until] = largest_gradient(run.model)
-        if run.divergence(step.names, torch.stack(run.record).cpu()) == problem:
+        if run.divergence(plan.step.names, torch.stack(run.record).cpu()) == problem:
             before = f" (one step before: {found[at - 1]})" if at - 1 in found else ""
             largest = f" The largest gradient there: {found[at]}{before}."
     run.restore(run.start)
     done = run.history.epochs
     kept = f"epoch {done}" if done else "before training"
     return TrainingDivergedError(
-        f"training diverged in epoch {done + 1}, step {at} of {source.steps}: not finite: {what}."
-        f"{largest} The model has its weights of {kept} again. A lower learning_rate is the first "
-        "thing to try; then look at the data.",
+        f"training diverged in epoch {done + 1}, step {at} of {plan.source.steps}: not "
+        f"finite: {what}.{largest} The model has its weights of {kept} again. A lower "
+        "learning_rate is the first thing to try; then look at the data.",
         run.history,
-    )
-
-
-@contextlib.contextmanager
-def out_of_memory_explained(batch_size: int, device: torch.device) -> Iterator[None]:
-    """Adds to torch's error what was tried and what to try."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        smaller = f"batch_size={batch_size // 2}" if batch_size > 1 else "a smaller network"
-        raise MemoryError(
-            f"out of memory on {device} with batch_size={batch_size}. Try {smaller}, fewer "
-            f"samples in the objective, or precision='bfloat16'. ({str(error).splitlines()[0]})"
-        ) from error
-
-
-def _check_same_shape(source: Feed, held_out: Feed) -> None:
-    if None not in (source.shape, held_out.shape) and source.shape != held_out.shape:
-        raise ValueError(
-            f"validation must hold images of the shape of data, {source.shape}, got "
-            f"{held_out.shape}"
-        )
-
-
-def _progress_bar(steps: int, done: int, show: bool | None) -> Any:
-    """A bar that leaves no trace when it is done."""
-    if show is None:
-        show = os.environ.get("VAE_TUTORIAL_PROGRESS", "1") != "0"
-    with warnings.catch_warnings():  # without ipywidgets, tqdm warns and falls back to text
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-    return tqdm(
-        total=steps, initial=done, desc="training", unit="step", leave=False, disable=not show
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from numbers import Integral
 
 import torch
@@ -53,18 +54,15 @@ def means(
     model: nn.Module, source: Feed, objective: Objective, binarise: bool, team: Team, seed: int = 0
 ) -> dict[str, float]:
     """What `evaluate` returns, each process of the team measuring its own share of the images."""
-    device, modes, names, count, sums = model_device(model), part_modes(model), None, 0, []
-    with devices.own_random_numbers(device, seed + team.rank):
+    names, count, sums = None, 0, []
+    with devices.own_random_numbers(model_device(model), seed + team.rank), modes_kept(model):
         model.eval()
-        try:
-            for images in source.ordered():
-                x = float_batch(images, binarise)
-                terms = checked_terms(objective(model, x), len(x), names)
-                names = list(terms)
-                sums.append(sum_of_each(terms))
-                count += len(x)
-        finally:
-            restore_modes(modes)
+        for images in source.ordered():
+            x = float_batch(images, binarise)
+            terms = checked_terms(objective(model, x), len(x), names)
+            names = list(terms)
+            sums.append(sum_of_each(terms))
+            count += len(x)
     parts = team.gather((names, count, torch.stack(sums).cpu().double().sum(0) if sums else 0.0))
     names = next(names for names, _, _ in parts if names is not None)
     total = sum(sums for _, _, sums in parts) / sum(count for _, count, _ in parts)
@@ -118,20 +116,21 @@ def wants_binary_pixels(model: nn.Module) -> bool:
     return getattr(model, "binary_pixels", False)
 
 
-def part_modes(model: nn.Module) -> list[tuple[nn.Module, bool]]:
-    """Whether each part trains or evaluates; parts may differ, as with a frozen encoder."""
-    return [(part, part.training) for part in model.modules()]
+@contextlib.contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Afterwards each part trains or evaluates as before; parts may differ, as with a frozen
+    encoder."""
+    modes = [(part, part.training) for part in model.modules()]
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
-def restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    """Give every part the mode that `part_modes` found."""
-    for part, training in modes:
-        part.training = training
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the host, had no memory left; torch has several words for it."""
-    words = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
-        sign in words for sign in ("out of memory", "can't allocate memory", "not enough memory")
-    )
+def check_same_shape(source: Feed, held_out: Feed) -> None:
+    if None not in (source.shape, held_out.shape) and source.shape != held_out.shape:
+        raise ValueError(
+            f"validation must hold images of the shape of data, {source.shape}, got "
+            f"{held_out.shape}"
+        )
