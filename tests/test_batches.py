@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vae_tutorial as vt
 from vae_tutorial import devices
-from vae_tutorial.batches import Resident, Stream, Travelling, feed
+from vae_tutorial.batches import Resident, Stream, Travelling, feed, float_batch
+from vae_tutorial.floats import Floats
 from vae_tutorial.processes import Team
 
 CPU = torch.device("cpu")
@@ -120,3 +121,28 @@ def test_streams_that_cannot_be_meant(small_vae, blobs):
 def test_feed_picks_the_fastest_way(blobs):
     assert isinstance(feed(blobs, "data", 10, CPU, Team(), False), Resident)
     assert isinstance(feed([blobs], "data", 10, CPU, Team(), False), Stream)
+
+
+@pytest.mark.parametrize("binarise", [False, True])
+def test_floats_are_those_of_float_batch_in_the_same_memory(binarise):
+    batches = torch.randint(0, 256, (3, 5, 1, 4, 6), dtype=torch.uint8)
+    floats, places = Floats(binarise), set()
+    for images in (*batches, batches[0, :2], batches[1]):  # a smaller one in between
+        torch.manual_seed(3)
+        expected, after = float_batch(images, binarise), torch.rand(1)
+        torch.manual_seed(3)
+        got = floats(images)
+        assert torch.equal(got, expected)
+        assert torch.equal(torch.rand(1), after)
+        places.add(got.data_ptr())
+    assert len(places) == 1
+
+
+def test_floats_leave_floats_alone_and_grow():
+    floats = Floats(binarise=False)
+    x = torch.rand(4, 3)
+    assert floats(x) is x
+    small, large = torch.full((1, 1, 2, 2), 51, dtype=torch.uint8), torch.zeros(3, 1, 2, 2).byte()
+    assert torch.equal(floats(small), torch.full((1, 1, 2, 2), 0.2))
+    assert floats(large).shape == (3, 1, 2, 2)
+    assert floats(torch.zeros(3, 1, 5, 2).byte()).shape == (3, 1, 5, 2)

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vae_tutorial.batches import Data, Feed, feed, float_batch
+from vae_tutorial.batches import Data, Feed, feed
 from vae_tutorial.checkpoints import CheckpointFolder
 from vae_tutorial.devices import (
     matrix_products,
@@ -34,6 +34,7 @@ from vae_tutorial.devices import (
     pick_device,
     pick_precision,
 )
+from vae_tutorial.floats import Floats
 from vae_tutorial.history import History
 from vae_tutorial.interrupts import StopRequest, stop_request
 from vae_tutorial.objectives import elbo
@@ -64,7 +65,7 @@ class Plan:
     step: Step
     source: Feed
     rates: Rates
-    binarise: bool
+    floats: Floats
     held_out: Feed | None
     objective: Objective
     folder: CheckpointFolder | None
@@ -98,6 +99,7 @@ def fit(
       an iterable of such batches with a `len`, a `DataLoader` for one. Images stay on the device
       if they fit into half of its free memory; else they travel there batch by batch.
     - `objective`: a function `(model, x) -> dict` of `(B,)` tensors with an entry `"loss"`.
+      The next batch is written over `x`: clone what is to be kept.
     - `batch_size`: images in one step; with several processes, in each of them.
     - `learning_rate`: the highest of the run; `schedule` says how it rises and falls.
     - `beta`: a schedule for the objective's argument `beta`; see `schedules`. Validation leaves
@@ -145,7 +147,9 @@ def fit(
     )  # fmt: skip
     rates = Rates(step, epochs * source.steps, learning_rate, schedule, beta)
     folder = None if checkpoint is None else CheckpointFolder(checkpoint)
-    plan = Plan(epochs, step, source, rates, binarise, held_out, objective, folder, on_epoch)
+    plan = Plan(
+        epochs, step, source, rates, Floats(binarise), held_out, objective, folder, on_epoch
+    )  # fmt: skip
     run = Run(model, optimiser, device, team, settings={
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "schedule": describe(schedule), "beta": describe(beta), "objective": describe(objective),
@@ -185,7 +189,9 @@ def train_epochs(run: Run, plan: Plan, stop: StopRequest, bar: Any) -> None:
             break  # asked to stop
         measured = {}
         if plan.held_out is not None:
-            measured = means(run.model, plan.held_out, plan.objective, plan.binarise, run.team)
+            measured = means(
+                run.model, plan.held_out, plan.objective, plan.floats.binarise, run.team
+            )
         best = run.end_epoch(plan.step.names, sums, measured)
         if plan.folder is not None:
             run.save(plan.folder, best)
@@ -211,7 +217,7 @@ def train_epoch(
         share, last = run.team.agree(len(images), bool(stop))
         plan.rates.set(done + run.batches)
         with losing_a_process():
-            sums = plan.step(float_batch(images, plan.binarise), share)  # (entries,)
+            sums = plan.step(plan.floats(images), share)  # (entries,)
         run.add(sums, len(images))
         if bar is not None:
             bar.update()
