@@ -10,6 +10,9 @@ from typing import Any
 
 from astroid.manager import AstroidManager
 from docutils import nodes
+from equation_list import EquationList
+from measured import NatsTable, SpeedTable, StepTable
+from reading_plan import ChapterTimes, ReadingPlan
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -29,15 +32,19 @@ def keep_tagged_math_whole(app: Sphinx, doctree: nodes.document) -> None:
     r"""Hand formulas with `\tag` to MathJax as they are, and give them an address.
 
     Sphinx wraps every formula with a line break in `split`, where `\tag` is an error.
-    Formula (3.1) of a chapter can be linked to as `#equation-3.1`.
+    Formula (3.1) of a chapter can be linked to as `#equation-3.1`, from every page.
     """
+    labels = app.env.get_domain("std")
     for block in doctree.findall(nodes.math_block):
         tag = re.search(r"\\tag\{([\w.]+)\}", block.astext())
         if tag is None or block.get("nowrap"):
             continue
         block.children = [nodes.Text(rf"\[{block.astext().strip()}\]")]
         block["nowrap"] = True
-        block["ids"] = [*block["ids"], f"equation-{tag[1]}"]
+        place = f"equation-{tag[1]}"
+        block["ids"] = [*block["ids"], place]
+        labels.anonlabels[place.lower()] = app.env.docname, place
+        labels.labels[place.lower()] = app.env.docname, place, f"({tag[1]})"
 
 
 class OtherPackages(set):
@@ -109,6 +116,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Jupyter Book sets it even where the extension that it is for is not loaded.
     app.add_config_value("comments_config", {}, "html")
     AstroidManager.brain["module_denylist"] = OtherPackages()
+    app.add_directive("equation-list", EquationList)
+    app.add_directive("chapter-times", ChapterTimes)
+    app.add_directive("reading-plan", ReadingPlan)
+    app.add_directive("speed-table", SpeedTable)
+    app.add_directive("nats-table", NatsTable)
+    app.add_directive("step-table", StepTable)
     app.connect("autodoc-skip-member", skip_details)
     app.connect("doctree-read", keep_tagged_math_whole)
     app.connect("build-finished", copy_mathjax)

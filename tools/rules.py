@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import notebooks
+import numbered
 
 Problem = tuple[int, str]
 MAX_OUTPUT = 1_000_000  # characters of all outputs of a chapter
@@ -42,9 +43,8 @@ class Chapter:
     @property
     def markdown(self) -> list[tuple[int, str]]:
         """Markdown cells without their fenced code, in which `#` is a comment."""
-        fence = re.compile(r"^(```+|~~~+).*?^\1\s*?$", re.MULTILINE | re.DOTALL)
         return [
-            (n, fence.sub("", cell["source"]))
+            (n, numbered.prose(cell["source"]))
             for n, cell in self.cells
             if cell["cell_type"] == "markdown"
         ]
@@ -155,29 +155,24 @@ def figures(chapter: Chapter) -> Iterator[Problem]:
 def equations(chapter: Chapter) -> Iterator[Problem]:
     """Numbers run 1, 2, …; a cell `# check (N.M)` follows each before the next section."""
     count, open_ones, known = 0, {}, set()
-    texts = dict(chapter.markdown)
-    for n, cell in chapter.cells:
-        if cell["cell_type"] == "code":
-            first = cell["source"].split("\n", 1)[0]
-            if re.match(r"# *check\b", first):
-                named = re.findall(r"\((\d+\.\d+)\)", first.split(":", 1)[0])
-                if not named:
-                    yield n, "a check names what it checks: `# check (3.1): …`"
-                for name in named:
-                    open_ones.pop(name, None)
-                    if name not in known:
-                        yield n, f"checks ({name}), but no equation above has that number"
-            continue
-        for found in re.finditer(r"^##? .*$|\\tag\{([^}]*)\}", texts.get(n, ""), re.MULTILINE):
-            if found[1] is None:
-                yield from _unchecked(open_ones)
-                open_ones = {}
-                continue
+    for mark in numbered.marks(chapter.notebook["cells"]):
+        if mark.kind == "section":
+            yield from _unchecked(open_ones)
+            open_ones = {}
+        elif mark.kind == "equation":
             count += 1
-            if found[1] != f"{chapter.number}.{count}":
-                yield n, f"equation ({found[1]}) should be ({chapter.number}.{count})"
-            open_ones[found[1]] = n
-            known.add(found[1])
+            (name,) = mark.names
+            if name != f"{chapter.number}.{count}":
+                yield mark.cell, f"equation ({name}) should be ({chapter.number}.{count})"
+            open_ones[name] = mark.cell
+            known.add(name)
+        else:
+            if not mark.names:
+                yield mark.cell, "a check names what it checks: `# check (3.1): …`"
+            for name in mark.names:
+                open_ones.pop(name, None)
+                if name not in known:
+                    yield mark.cell, f"checks ({name}), but no equation above has that number"
     yield from _unchecked(open_ones)
 
 
