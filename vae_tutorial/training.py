@@ -189,9 +189,8 @@ def train_epochs(run: Run, plan: Plan, stop: StopRequest, bar: Any) -> None:
             break  # asked to stop
         measured = {}
         if plan.held_out is not None:
-            measured = means(
-                run.model, plan.held_out, plan.objective, plan.floats.binarise, run.team
-            )
+            binarise = plan.floats.binarise
+            measured = means(run.model, plan.held_out, plan.objective, binarise, run.team)
         best = run.end_epoch(plan.step.names, sums, measured)
         if plan.folder is not None:
             run.save(plan.folder, best)
