@@ -63,9 +63,9 @@ def elbo(
         if not isinstance(value, Tensor) and not value >= 0:
             raise ValueError(f"{name} must not be negative, got {value!r}")
     _check_samples(samples)
-    q = _posterior(model, x)
+    q = posterior_of(model, x)
     z = q.rsample((samples,))  # (K, B, D)
-    log_px = _log_likelihood(model, z, x).mean(0)  # (K, B) -> (B,)
+    log_px = log_px_given(model, z, x).mean(0)  # (K, B) -> (B,)
     kl = gaussian_kl(q.mean, 2 * q.stddev.log())
     counted = kl
     if free_bits > 0:
@@ -85,9 +85,9 @@ def iwae_bound(model: VAE, x: Tensor, samples: int = 5) -> dict[str, Tensor]:
     Raises `ValueError` for fewer than one sample.
     """
     _check_samples(samples)
-    q = _posterior(model, x)
+    q = posterior_of(model, x)
     z = q.rsample((samples,))  # (K, B, D)
-    log_px = _log_likelihood(model, z, x)  # (K, B)
+    log_px = log_px_given(model, z, x)  # (K, B)
     log_w = log_px + model.prior.log_prob(z) - q.log_prob(z).sum(-1)  # (K, B)
     bound = torch.logsumexp(log_w, 0) - math.log(samples)
     return {"loss": -bound, "bound": bound, "elbo": log_w.mean(0)}
@@ -107,7 +107,8 @@ def reconstruction_error(model: Autoencoder, x: Tensor) -> dict[str, Tensor]:
     return {"loss": 0.5 * squared_error, "squared_error": squared_error}
 
 
-def _posterior(model: VAE, x: Tensor) -> Normal:
+def posterior_of(model: VAE, x: Tensor) -> Normal:
+    """q(z | x) of images `(B, ...)`, a normal `(B, D)`; raises `TypeError` for an autoencoder."""
     if not hasattr(model, "posterior"):
         raise TypeError(
             f"this objective needs a VAE, got {type(model).__name__}. An Autoencoder trains with "
@@ -116,7 +117,11 @@ def _posterior(model: VAE, x: Tensor) -> Normal:
     return model.posterior(x)
 
 
-def _log_likelihood(model: VAE, z: Tensor, x: Tensor) -> Tensor:
+def log_px_given(model: VAE, z: Tensor, x: Tensor) -> Tensor:
+    """log p(x | z) of images `(B, ...)` for z `(K, B, D)`: `(K, B)`, in nats.
+
+    Raises `ValueError` where the decoder makes images of another shape.
+    """
     p = model.likelihood(z)
     _check_same_shape(p.event_shape, x)
     return p.log_prob(x)
