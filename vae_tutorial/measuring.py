@@ -26,7 +26,7 @@ from vae_tutorial.validation import (
     whole_number,
 )
 
-DECODED_ON_CPU = 4_000_000
+DECODED_ON_CPU = 1_000_000
 """Pixels that are decoded at once on a CPU: what its caches like."""
 
 DECODED_ON_GPU = 100_000_000
