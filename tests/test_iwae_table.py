@@ -82,6 +82,17 @@ def test_every_part_of_the_two_layers_learns(models):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+@pytest.mark.parametrize("network", ["1layer", "2layer", "conv"])
+def test_iwae_trains_on_the_tighter_bound(models, network):
+    x = (torch.rand(20, 1, 28, 28) < 0.3).float()
+    loss = {}
+    for objective in ("vae", "iwae"):
+        torch.manual_seed(0)
+        model, terms = models.model_and_objective(network, objective, 5)
+        loss[objective] = terms(model, x)["loss"].mean().item()
+    assert 300 < loss["iwae"] < loss["vae"] - 0.1 < 1000  # the same draws; log of mean, mean of log
+
+
 def test_the_last_bias_starts_at_the_mean_image(models):
     model, _ = models.model_and_objective("1layer", "vae", 1)
     images = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8)
