@@ -124,6 +124,13 @@ def test_a_cell_is_run_stored_and_not_run_again(tmp_path):
     assert stored["paper"] == 86.76 and stored["images"] == 2000 and stored["samples"] == 3
     assert 0 < stored["negative_log_likelihood"] < 784 * math.log(2)
     assert stored["negative_log_likelihood"] < stored["negative_elbo"]
+    later = run_table("--cells", "vae-k2-1layer", "--start", "vae-k1-1layer", *small[3:])
+    assert later.returncode == 0, later.stderr
+    further = json.loads((tmp_path / "vae-k2-1layer-seed0.json").read_text())
+    assert further["started_from"] == "vae-k1-1layer" and stored["started_from"] is None
+    assert further["train_loss"] < stored["train_loss"] - 1  # it went on from there
+    wrong = run_table("--cells", "vae-k2-2layer", "--start", "vae-k1-1layer", *small[3:])
+    assert wrong.returncode == 1 and "no such run of 2layer" in wrong.stderr
     again = run_table(*small)
     assert again.stdout.split("\n")[:2] == [
         "vae-k1-1layer-seed0: stored",
