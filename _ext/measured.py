@@ -158,13 +158,17 @@ def curves(rows: list[Row]) -> nodes.raw:
     def at(x: float, y: float) -> tuple[float, float]:
         return 60 + 400 * (x - left) / (right - left), 20 + 200 * (high - y) / (high - low)
 
-    drawn = []
+    drawn, ends = [], []
     for name, line in points.items():
         spots = [at(*point) for point in line]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
         drawn.append(f'<polyline points="{path}" stroke-dasharray="{DASHES.get(name, "")}"/>')
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in spots]
-        drawn.append(f'<text x="{spots[-1][0] + 8:.1f}" y="{spots[-1][1] + 4:.1f}">{name}</text>')
+        ends.append((spots[-1][1] + 4, spots[-1][0] + 8, name))
+    below = 0.0
+    for y, x, name in sorted(ends):  # names one below the other, where lines end close together
+        below = max(y, below + 14)
+        drawn.append(f'<text x="{x:.1f}" y="{below:.1f}">{name}</text>')
     for mark in sorted({row["mark_seconds"] for row in rows}):
         x = at(min(max(math.log(mark), left), right), low)[0]
         drawn.append(f'<text x="{x:.1f}" y="246" text-anchor="middle">{mark:g} s</text>')

@@ -99,6 +99,16 @@ def test_curves_run_from_left_to_right_with_fewer_nats_further_down():
     assert all(0 <= x <= 560 and 0 <= y <= 256 for x, y in circles)
 
 
+def test_names_of_lines_that_end_together_do_not_overlap():
+    rows = [nats(name, 15, 15, value) for name, value in (("fit", 100.1), ("pythae", 100))]
+    rows += [nats("usual loop", 30, 30, 120)]
+    figure, _ = drawn(measured.NatsTable, {"summary": rows})
+    heights = {
+        name: float(y) for y, name in re.findall(r'y="([\d.]+)">([a-z ]+)</text>', str(figure))
+    }
+    assert heights["pythae"] >= heights["fit"] + 14
+
+
 def test_a_step_names_its_costliest_operators():
     row = {
         "network": "mlp", "batch_size": 128, "microseconds_per_step": 2500,
