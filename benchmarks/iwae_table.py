@@ -38,6 +38,7 @@ from iwae_models import model_and_objective, start_at_the_mean_image
 
 import vae_tutorial as vt
 from vae_tutorial.checkpoints import CheckpointFolder
+from vae_tutorial.files import write_atomically
 
 PAPER = {
     ("vae", 1, "1layer"): 86.76, ("vae", 5, "1layer"): 86.47, ("vae", 50, "1layer"): 86.35,
@@ -102,15 +103,19 @@ def checkpoints(options: argparse.Namespace, cell: Cell, seed: int) -> Path:
     return options.work / f"{cell}-seed{seed}"
 
 
-def measure(
-    cell: Cell, seed: int, data: vt.Images, options: argparse.Namespace
-) -> dict[str, object]:
-    """Train and measure one cell; return what is stored."""
-    model, history = train(cell, seed, data, options)
+def measured(
+    cell: Cell, seed: int, model: torch.nn.Module, history: vt.History, data: vt.Images,
+    options: argparse.Namespace, script: str = "iwae_table.py",
+) -> dict[str, object]:  # fmt: skip
+    """Measure the trained model of one cell; return what is stored. `script` made it."""
     start = time.perf_counter()
-    found = vt.log_likelihood(model, data.test, samples=options.samples, seed=options.test_seed)
+    found = vt.log_likelihood(
+        model, data.test, samples=options.samples, seed=options.test_seed, chunk=options.chunk
+    )
     seconds = time.perf_counter() - start
-    elbo = vt.iwae_bounds(model, data.test, samples=(1, 100), seed=options.test_seed)[1]
+    elbo = vt.iwae_bounds(
+        model, data.test, samples=(1, 100), seed=options.test_seed, chunk=options.chunk
+    )[1]
     ess = found.ess.sort().values
     return {
         "what": "−log p(x), nats per image, dynamic binarisation (test pixels drawn once), "
@@ -133,8 +138,20 @@ def measure(
         "device": device_name(options.device), "threads": torch.get_num_threads(),
         "python": platform.python_version(), "torch": str(torch.__version__),
         "date": time.strftime("%Y-%m-%d"),
-        "command": "python benchmarks/iwae_table.py " + " ".join(sys.argv[1:]),
+        "command": f"python benchmarks/{script} " + " ".join(sys.argv[1:]),
     }  # fmt: skip
+
+
+def store(path: Path, found: dict[str, object]) -> None:
+    """Write what was measured, and tell the main figures."""
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
+    print(
+        f"{path.stem}: {found['negative_log_likelihood']} ± "
+        f"{found['standard_error_over_images']} nats, the paper {found['paper']}; trained "
+        f"{found['train_seconds']} s, tested {found['test_seconds']} s",
+        flush=True,
+    )
 
 
 def device_name(device: str) -> str:
@@ -158,6 +175,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--cuda-graph", action="store_true")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--test-seed", type=int, default=0)
+    parser.add_argument("--chunk", type=int, help="pairs decoded at once; default: the package's")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, help="of the CPU; default: torch's own choice")
     parser.add_argument("--dataset", default="mnist", help="another is for trying the script out")
@@ -179,14 +197,8 @@ def main() -> None:
             continue
         if data is None:
             data = vt.load_images(options.dataset)
-        found = measure(cell, seed, data, options)
-        path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        print(
-            f"{path.stem}: {found['negative_log_likelihood']} ± "
-            f"{found['standard_error_over_images']} nats, the paper {found['paper']}; trained "
-            f"{found['train_seconds']} s, tested {found['test_seconds']} s",
-            flush=True,
-        )
+        model, history = train(cell, seed, data, options)
+        store(path, measured(cell, seed, model, history, data, options))
 
 
 if __name__ == "__main__":
