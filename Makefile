@@ -24,7 +24,7 @@ $(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test run lab clean set-repository python
+.PHONY: help book test check run lab clean set-repository python
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ test: $(FULL)/.ready ## run everything that must hold
 	$(FULL)/bin/python -m ruff format --check .
 	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests chapters \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+
+check: $(FULL)/.ready ## lint and unit tests, in under two minutes
+	$(FULL)/bin/python -m ruff check .
+	$(FULL)/bin/python -m ruff format --check .
+	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests -m "not slow" -x -q
 
 run: $(FULL)/.ready ## execute the chapters in place (some: CHAPTERS="01 03")
 	$(FULL)/bin/python tools/run_chapters.py $(CHAPTERS)

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 import notebooks
 import numbered
 
-PAGE, TESTS = "mathematics.md", "tests/test_mathematics.py"
+PAGE, TESTS = "pages/mathematics.md", "tests/test_mathematics.py"
 
 
 class EquationList(SphinxDirective):

@@ -68,7 +68,7 @@ class TwoLayerVAE(nn.Module):
     The encoder draws h1 from q(h1 | x) and h2 from q(h2 | h1).
     """
 
-    binary_pixels = True
+    values = "binary"
 
     def __init__(
         self, shape: Sequence[int] = (1, 28, 28), latents: tuple[int, int] = (100, 50),
@@ -81,13 +81,13 @@ class TwoLayerVAE(nn.Module):
         self.upper_decoder = TanhDecoder(d2, (narrow, narrow), (2 * d1,))
         self.decoder = TanhDecoder(d1, (wide, wide), shape)
 
-    def posterior(self, x: Tensor) -> Normal:
-        """q(h1 | x) for images `(B, C, H, W)`: a normal `(B, D1)`."""
-        return _normal(*self.encoder(x))
+    def encode(self, x: Tensor) -> Tensor:
+        """The means of q(h1 | x) for images `(B, C, H, W)`: `(B, D1)`."""
+        return self.encoder(x)[0]
 
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
+    def log_weights(self, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Tensor:
         """log p(x, h1, h2) − log q(h1, h2 | x) for reparameterized draws, `(samples, B)`."""
-        q1 = self.posterior(x)
+        q1 = _normal(*self.encoder(x))
         h1 = q1.rsample((samples,))  # (K, B, D1)
         q2 = _normal(*self.upper_encoder.layers(h1).chunk(2, -1))
         h2 = q2.rsample()  # (K, B, D2)
@@ -103,7 +103,7 @@ class TwoLayerVAE(nn.Module):
 
 def two_layer_bound(model: TwoLayerVAE, x: Tensor, samples: int, importance: bool) -> Terms:
     """The ELBO by `samples` draws or, with `importance`, their importance-weighted bound."""
-    log_w = model.log_weights(x, samples)
+    log_w = model.log_weights(x, samples=samples)
     elbo = log_w.mean(0)
     bound = torch.logsumexp(log_w, 0) - math.log(samples) if importance else elbo
     return {"loss": -bound, "elbo": elbo}

@@ -40,9 +40,9 @@ from iwae_table import PAPER, Cell, measured, store
 from torch import Tensor
 
 import vae_tutorial as vt
-from vae_tutorial import devices
 from vae_tutorial.files import write_atomically
-from vae_tutorial.schedules import describe, one_cycle
+from vae_tutorial.train.engine.environment import Precision, matrix_products, pick_precision
+from vae_tutorial.train.schedules import describe, one_cycle
 
 CAPTURES = ("streams", "serial", "eager")
 """Ways to run a step: a graph with a stream for each cell, a graph with one, no graph."""
@@ -84,10 +84,12 @@ class Member:
     def name(self) -> str:
         return f"{self.cell}-seed{self.seed}"
 
-    def step(self, pixels: Tensor, precision: devices.Precision) -> None:
+    def step(self, pixels: Tensor, precision: Precision) -> None:
         """Train on grey `pixels` `(B, C, H, W)` in [0, 1], drawn as 0 or 1."""
         x = (torch.rand_like(pixels) < pixels).to(pixels.dtype)
-        with devices.autocast(self.device, precision):
+        half = precision.name == "bfloat16"
+        # no cached casts: a captured graph must not depend on them
+        with torch.autocast(self.device.type, torch.bfloat16, half, cache_enabled=False):
             loss = self.objective(self.model, x)["loss"]
         self.optimiser.zero_grad(set_to_none=True)  # in a graph: gradients from its own memory
         loss.mean().backward()
@@ -109,7 +111,7 @@ class Lockstep:
 
     def __init__(
         self, members: list[Member], images: Tensor, batch_size: int,
-        precision: devices.Precision, rate: float | Tensor, order_seed: int,
+        precision: Precision, rate: float | Tensor, order_seed: int,
     ) -> None:  # fmt: skip
         self.members, self.images, self.batch_size = members, images, batch_size
         self.precision, self.rate = precision, rate
@@ -304,7 +306,7 @@ def make_lockstep(
             raise RuntimeError("this torch's Adam does not keep the tensor of the learning rate")
     torch.manual_seed(options.order_seed + 1)  # on CUDA, what all members draw from in turn
     images = every_image[: options.images]
-    precision = devices.pick_precision(device, options.precision)
+    precision = pick_precision(device, options.precision)
     return Lockstep(members, images, options.batch_size, precision, rate, options.order_seed)
 
 
@@ -314,7 +316,7 @@ def train_and_save(
     """Train the chosen cells and write weights and history of each to the folder `--work`."""
     start = time.perf_counter()
     lockstep = make_lockstep(chosen, data, options)
-    with devices.matrix_products(lockstep.images.device, lockstep.precision):
+    with matrix_products(lockstep.images.device, lockstep.precision):
         if options.device == "cuda" and options.capture != "eager":
             lockstep.record(options.capture)
         print(f"ready after {time.perf_counter() - start:.1f} s, step: {options.capture}")

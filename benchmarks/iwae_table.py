@@ -12,7 +12,7 @@ samples, on all 10,000 test images, whose pixels are drawn once from a fixed see
 As in the paper: the networks, Adam, pixels drawn afresh for every batch in training. Different:
 batches of 100 in place of 20, and one cosine from the highest learning rate to zero in place of
 eight stages of 3,280 epochs in all; how many epochs is in each stored cell. All 60,000 training
-images are used. Cells that are stored are not run again. A run that was stopped goes on from its
+images are used. Cells that are stored are not run again. A run that was stopped is resumed from its
 checkpoint when it is started again with the same settings.
 
 With `--start`, a cell begins with the trained weights of another cell of the same network and
@@ -37,8 +37,8 @@ import torch
 from iwae_models import model_and_objective, start_at_the_mean_image
 
 import vae_tutorial as vt
-from vae_tutorial.checkpoints import CheckpointFolder
 from vae_tutorial.files import write_atomically
+from vae_tutorial.train.engine.checkpoints import newest
 
 PAPER = {
     ("vae", 1, "1layer"): 86.76, ("vae", 5, "1layer"): 86.47, ("vae", 50, "1layer"): 86.35,
@@ -79,28 +79,34 @@ def train(cell: Cell, seed: int, data: vt.Images, options: argparse.Namespace) -
     torch.manual_seed(seed)
     model, objective = model_and_objective(cell.network, cell.objective, cell.k)
     if options.start:
-        begin = CheckpointFolder(checkpoints(options, options.start, seed)).newest()
+        begin = newest(checkpoints(options, options.start, seed))
         if begin is None or options.start.network != cell.network:
             raise SystemExit(f"--start {options.start}: no such run of {cell.network}, seed {seed}")
         model.load_state_dict(begin["model"])
     else:
         start_at_the_mean_image(model, data.train.images)
-    history = vt.fit(
-        model, data.train, objective=objective, epochs=options.epochs,
-        batch_size=options.batch_size, learning_rate=options.learning_rate,
-        device=options.device, precision=options.precision, compile=options.compile,
-        cuda_graph=options.cuda_graph, checkpoint=checkpoints(options, cell, seed),
-    )  # fmt: skip
-    if history.epochs < options.epochs:
+    try:
+        history = vt.fit(
+            model, data.train, objective=objective, epochs=options.epochs,
+            batch_size=options.batch_size, learning_rate=options.learning_rate,
+            device=options.device, precision=options.precision, compile=options.compile,
+            checkpoint=checkpoints(options, cell, seed),
+        )  # fmt: skip
+    except vt.TrainingInterrupted as error:
         raise SystemExit(
-            f"{cell}, seed {seed}: stopped after {history.epochs} of {options.epochs} epochs; "
-            "start again with the same settings to go on."
-        )
+            f"{cell}, seed {seed}: {error}. Start again with the same settings to resume."
+        ) from None
     return model, history
 
 
 def checkpoints(options: argparse.Namespace, cell: Cell, seed: int) -> Path:
     return options.work / f"{cell}-seed{seed}"
+
+
+def active_units(model: torch.nn.Module, data: vt.ImageSet) -> int:
+    """Units of the first layer whose posterior mean has a variance above 0.01 over images."""
+    means = vt.embed(model, data, binarise=None)  # (N, D)
+    return int((means.var(0, ddof=1) > 0.01).sum())
 
 
 def measured(
@@ -130,7 +136,7 @@ def measured(
         "ess_median": round(ess[len(ess) // 2].item(), 1),
         "ess_10th_percentile": round(ess[len(ess) // 10].item(), 1),
         "negative_elbo": round(-elbo.mean, 3),
-        "active_units": vt.active_units(model, data.test).count,
+        "active_units": active_units(model, data.test),
         "started_from": None if options.start is None else str(options.start),
         "epochs": history.epochs, "train_loss": round(history.train["loss"][-1], 3),
         "train_seconds": round(history.seconds[-1], 1), "test_seconds": round(seconds, 1),
@@ -172,7 +178,6 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="the highest")
     parser.add_argument("--precision", default="float32", help="of the training; tests: float32")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--cuda-graph", action="store_true")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--test-seed", type=int, default=0)
     parser.add_argument("--chunk", type=int, help="pairs decoded at once; default: the package's")

@@ -100,7 +100,9 @@ def fit(
     on_epoch: Callable[[vt.History], object] | None = None,
 ) -> vt.History:  # fmt: skip
     """Train `model`; the images of its last validation are the last of the training set."""
-    further = {"compiled": {"compile": True}, "graph": {"cuda_graph": True}}.get(options.step, {})
+    further = {"compiled": {"compile": True}, "graph": {"compile": "reduce-overhead"}}.get(
+        options.step, {}
+    )
     held_out = min(HELD_OUT, len(data.train) // 10)
     return vt.fit(
         model, data.train[:-held_out], validation=data.train[-held_out:], epochs=epochs,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import vae_tutorial as vt
-from vae_tutorial.estimates import Estimate, LogLikelihood
+from vae_tutorial.measure.estimates import Estimate, LogLikelihood
 
 
 def linear_vae(pixels: int, latent_dim: int, sigma: float = 0.7, seed: int = 0) -> vt.VAE:
@@ -38,7 +38,7 @@ def trained_vae(pixels: int, latent_dim: int, epochs: int = 12, seed: int = 0) -
 def weights_of(model: vt.VAE) -> tuple[Tensor, Tensor, Tensor]:
     """W `(P, D)`, b `(P,)` and σ."""
     last = model.decoder.layers[0]
-    return last.weight.detach(), last.bias.detach(), model.pixels.sigma.double()
+    return last.weight.detach(), last.bias.detach(), model.observation_model.sigma.double()
 
 
 def made_by(model: vt.VAE, count: int) -> tuple[Tensor, Tensor]:

@@ -9,18 +9,18 @@ from pathlib import Path
 import torch
 
 import vae_tutorial as vt
-from vae_tutorial import processes
+from vae_tutorial.train.engine import distributed
 
 
 def linear_autoencoder():
     torch.manual_seed(2)
     shape = (1, 8, 8)
     return vt.Autoencoder(
-        vt.MLPEncoder(3, (), shape, heads=1), vt.MLPDecoder(3, (), shape), squash=False
+        vt.MLPEncoder(3, (), shape, heads=1), vt.MLPDecoder(3, (), shape), sigmoid=False
     ).double()
 
 
-def images(count=37):
+def images(count=36):
     generator = torch.Generator().manual_seed(1)
     return torch.rand(count, 1, 8, 8, generator=generator, dtype=torch.float64)
 
@@ -36,7 +36,7 @@ def fit(model, batch_size, folder=None, objective=vt.reconstruction_error):
 def together(folder):
     """Two processes, 5 images each: what rank 0 has in the end."""
     model = linear_autoencoder()
-    if not processes.is_first():
+    if not distributed.is_first():
         torch.nn.init.zeros_(next(model.decoder.parameters()))  # rank 0's weights count
     history = fit(model, 5)
     found = {
@@ -83,8 +83,8 @@ def dies(folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     try:
-        with processes.join("cpu"):
+        with distributed.join("cpu"):
             {"together": together, "noisy": noisy, "dies": dies}[sys.argv[1]](Path(sys.argv[2]))
-    except processes.LostProcessError as error:
+    except distributed.LostProcessError as error:
         print("LOST:", error, flush=True)
         sys.exit(1)

@@ -21,12 +21,14 @@ from exact_models import (
 from torch.distributions import MultivariateNormal
 
 import vae_tutorial as vt
-from vae_tutorial import annealing
-from vae_tutorial.annealing import ais, bdmc, inverse_temperatures
-from vae_tutorial.estimates import Estimate
-from vae_tutorial.evaluation import log_likelihood
-from vae_tutorial.hamiltonian import Path, transition
-from vae_tutorial.progress import progress_bar
+from vae_tutorial.measure import annealing
+from vae_tutorial.measure.annealing import ais, bdmc, inverse_temperatures
+from vae_tutorial.measure.estimates import Estimate
+from vae_tutorial.measure.hamiltonian import Path, transition
+from vae_tutorial.measure.likelihood import log_likelihood
+from vae_tutorial.train.engine.environment import progress_bar
+
+pytestmark = pytest.mark.slow
 
 STARTS = ["prior", "posterior"]
 
@@ -105,8 +107,8 @@ def test_one_temperature_is_plain_importance_sampling():
         log_w, rate = annealing._forward(path, plan, [], None)
         torch.manual_seed(3)
         z = model.posterior(x).sample((7,))
-        expected = model.likelihood(z).log_prob(x) + model.prior.log_prob(z)
-        expected = expected - model.posterior(x).log_prob(z).sum(-1)
+        expected = model.likelihood(z).log_prob(x) + model.prior().log_prob(z)
+        expected = expected - model.posterior(x).log_prob(z)
     torch.testing.assert_close(log_w, expected)
     assert rate.isnan().all()
 
@@ -146,15 +148,15 @@ def test_the_landscape_is_log_density_and_gradient():
     for start in STARTS:
         path = Path(model, x, start)
         point = path.at(z)
-        base = model.prior.log_prob(z)
+        base = model.prior().log_prob(z)
         if start == "posterior":
-            base = model.posterior(x).log_prob(z).sum(-1)
-        joint = model.likelihood(z).log_prob(x) + model.prior.log_prob(z)
-        torch.testing.assert_close(point.height(0), base)
-        torch.testing.assert_close(point.height(1), joint)
+            base = model.posterior(x).log_prob(z)
+        joint = model.likelihood(z).log_prob(x) + model.prior().log_prob(z)
+        torch.testing.assert_close(point.log_density(0), base)
+        torch.testing.assert_close(point.log_density(1), joint)
         up, down = path.at(z + 1e-5), path.at(z - 1e-5)
-        slope = (up.height(0.3) - down.height(0.3)) / 2e-5
-        torch.testing.assert_close(point.slope(0.3)[..., 0], slope, rtol=1e-6, atol=1e-6)
+        slope = (up.log_density(0.3) - down.log_density(0.3)) / 2e-5
+        torch.testing.assert_close(point.gradient(0.3)[..., 0], slope, rtol=1e-6, atol=1e-6)
 
 
 def test_bdmc_catches_log_px_between_bounds_that_close():
@@ -180,7 +182,7 @@ def test_coverage_of_the_interval_between_the_bounds():
     inside = 0
     for lower, part in zip(sets_of(found.lower, 20), torch.arange(2000).split(20)):
         upper = Estimate(found.upper.per_image[part], found.upper.sampling_errors[part])
-        low, high = annealing.Sandwich(lower, upper, found.images[part]).interval()
+        low, high = annealing.BidirectionalBounds(lower, upper, found.images[part]).interval()
         inside += low < exact[part].mean().item() < high
     assert inside >= 93
 

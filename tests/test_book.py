@@ -14,6 +14,8 @@ import pytest
 import visitor
 from visitor import Visitor
 
+pytestmark = pytest.mark.slow
+
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 STRICT = ["build", ".", "-W", "-n", "--keep-going"]
 LARGEST = 40_000_000  # bytes of all that is built
@@ -65,7 +67,7 @@ class Links(HTMLParser):
 def test_every_chapter_is_built(pages):
     built = {Path(page).stem for page in pages if page.startswith("chapters/")}
     assert built == {path.stem for path in notebooks.chapter_files()}
-    assert {"intro.html", "search.html", "bibliography.html"} <= set(pages)
+    assert {"intro.html", "search.html", "pages/bibliography.html"} <= set(pages)
 
 
 def test_pages_load_nothing_from_another_host(html, pages):
@@ -94,7 +96,7 @@ def test_links_within_the_book_lead_somewhere(html, pages):
 
 
 def test_the_reference_shows_every_public_name(html):
-    text = (html / "reference.html").read_text(encoding="utf-8")
+    text = (html / "pages/reference.html").read_text(encoding="utf-8")
     listed = (notebooks.ROOT / "vae_tutorial" / "__init__.py").read_text(encoding="utf-8")
     names = listed.split("__all__ = [")[1].split("]")[0].replace('"', "").replace(",", " ").split()
     missing = [name for name in names if f".{name}" not in text]
@@ -208,7 +210,7 @@ def test_dark_mode_is_one_button_away(visit):
     assert set(seen) == {"light", "dark"}
     while root.get_attribute("data-theme") != "dark":
         reader.page.locator(".theme-switch-button:visible").first.click()
-    reader.open("bibliography.html")
+    reader.open("pages/bibliography.html")
     assert root.get_attribute("data-theme") == "dark", "the choice is forgotten"
 
 

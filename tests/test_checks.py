@@ -16,6 +16,8 @@ from vae_tutorial.checks import check, grade
 from vae_tutorial.checks.core import Exercise
 from vae_tutorial.checks.registry import chapters, exercises, find
 
+pytestmark = pytest.mark.slow
+
 TASKS = all_tasks()
 EXERCISES = [each for chapter in chapters() for each in exercises(chapter)]
 WRONG = {

@@ -22,6 +22,8 @@ from nbclient import NotebookClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.slow
+
 # What Colab has of what the book needs, pip and its build backend included.
 COLAB = ["torch", "torchvision", "numpy", "matplotlib", "tqdm", "ipykernel", "pip", "setuptools"]
 LIST = (

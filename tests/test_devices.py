@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import vae_tutorial as vt
-from vae_tutorial import devices
-from vae_tutorial.devices import pick_precision
+from vae_tutorial.train.engine.environment import Precision, matrix_products, pick_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -28,7 +27,7 @@ def test_precision_on_cuda_follows_the_hardware(capability, name, reason, monkey
 def test_precision_elsewhere():
     assert pick_precision(CPU).name == "float32"
     assert pick_precision(torch.device("mps")).name == "float32"
-    assert pick_precision(CPU, "bfloat16") == devices.Precision("bfloat16", "asked for")
+    assert pick_precision(CPU, "bfloat16") == Precision("bfloat16", "asked for")
     with pytest.raises(ValueError, match=r"tf32.*CUDA only"):
         pick_precision(CPU, "tf32")
     with pytest.raises(ValueError, match=r"precision must be one of auto, .*got 'half'"):
@@ -40,7 +39,7 @@ def test_tf32_is_switched_inside_only(monkeypatch):
     monkeypatch.setattr(torch, "set_float32_matmul_precision", seen.append)
     before = torch.backends.cudnn.allow_tf32
     for name, expected in (("float32", "highest"), ("tf32", "high"), ("bfloat16", "high")):
-        with devices.matrix_products(CUDA, devices.Precision(name, "")):
+        with matrix_products(CUDA, Precision(name, "")):
             assert torch.backends.cudnn.allow_tf32 is (name != "float32")
         assert seen == [expected, torch.get_float32_matmul_precision()]
         assert torch.backends.cudnn.allow_tf32 is before
@@ -56,7 +55,8 @@ class Kinds(torch.nn.Module):
 
     def forward(self, x):
         out = self.network(x)
-        self.seen.add((out[0] if isinstance(out, tuple) else out).dtype)
+        if self.training:
+            self.seen.add((out[0] if isinstance(out, tuple) else out).dtype)
         return out
 
 

@@ -21,9 +21,11 @@ from torch import nn
 from torch.distributions import Normal
 
 import vae_tutorial as vt
-from vae_tutorial.estimates import Estimate, Groups, LogLikelihood, difference
-from vae_tutorial.evaluation import iwae_bounds, log_likelihood, mean_elbo
-from vae_tutorial.measuring import TestImages
+from vae_tutorial.measure.common import TestImages
+from vae_tutorial.measure.estimates import Estimate, Groups, LogLikelihood, difference
+from vae_tutorial.measure.likelihood import iwae_bounds, log_likelihood, mean_elbo
+
+pytestmark = pytest.mark.slow
 
 SIZES = [(4, 1), (6, 2), (16, 4), (30, 6)]
 
@@ -124,9 +126,9 @@ def test_effective_sample_size_and_error_are_those_of_the_weights():
     log_w = torch.randn(12, 3) - 500  # e^−500 is zero in float32: sums must not leave logarithms
 
     class Fixed(nn.Module):
-        binary_pixels, drawn = False, 0
+        drawn = 0
 
-        def log_weights(self, x, samples):
+        def log_weights(self, x, y, samples):
             part = log_w[self.drawn : self.drawn + samples]
             self.drawn += samples
             return part
@@ -198,7 +200,7 @@ def test_the_elbo_is_exact_within_its_error_and_so_are_rate_and_distortion(train
     # 40 draws of a skew quantity: somewhat below 0.95
     assert 0.88 < (off.abs() < 1.96).double().mean() < 0.97
     q = trained.posterior(x)
-    kl = torch.distributions.kl_divergence(q, Normal(0.0, 1.0)).sum(1)
+    kl = torch.distributions.kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum(1)
     torch.testing.assert_close(found.kl, kl.detach())
     assert found.rate == pytest.approx(kl.mean().item())
     assert found.mean == pytest.approx(-found.rate - found.distortion)
@@ -273,7 +275,8 @@ def test_dropout_is_off(blobs):
 
 def test_binary_pixels_depend_on_the_seed_alone(small_vae, blobs):
     def all_pixels(size: int | None, seed: int = 0, data=blobs) -> torch.Tensor:
-        return torch.cat(list(TestImages(small_vae, data, None, seed).batches(size)))
+        batches = TestImages(small_vae, data, None, seed).batches(size)
+        return torch.cat([x for x, _ in batches])
 
     whole = all_pixels(None)
     assert set(whole.unique().tolist()) == {0.0, 1.0}
@@ -285,7 +288,8 @@ def test_binary_pixels_depend_on_the_seed_alone(small_vae, blobs):
     # the noise of pixels is not the one that z is drawn from
     torch.manual_seed(0)
     assert not torch.equal(whole, (torch.rand(grey.shape) < grey).float())
-    assert torch.equal(torch.cat(list(TestImages(small_vae, blobs, False, 0).batches())), grey)
+    plain = TestImages(small_vae, blobs, False, 0).batches()
+    assert torch.equal(torch.cat([x for x, _ in plain]), grey)
 
 
 def test_data_of_every_kind(small_vae, blobs):
@@ -321,9 +325,9 @@ def test_bad_models_and_data_are_named(small_vae, blobs):
     autoencoder = vt.Autoencoder(
         vt.MLPEncoder(2, (), (1, 8, 8), heads=1), vt.MLPDecoder(2, (), (1, 8, 8))
     )
-    with pytest.raises(TypeError, match="needs a VAE, got Autoencoder"):
+    with pytest.raises(TypeError, match=r"needs a VAE, .*, got Autoencoder"):
         log_likelihood(autoencoder, blobs)
-    with pytest.raises(TypeError, match="data must be an ImageSet or a tensor, got str"):
+    with pytest.raises(TypeError, match=r"data must be an ImageSet, a tensor, .* got str"):
         log_likelihood(small_vae, "mnist")
     for samples in (5, ()):
         with pytest.raises(ValueError, match="samples must list numbers of samples"):

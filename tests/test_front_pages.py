@@ -16,14 +16,15 @@ import torch
 import yaml
 
 import vae_tutorial as vt
-from vae_tutorial.strokes import FACTORS
+from vae_tutorial.data.strokes import FACTORS
 
 LN2 = math.log(2)
 ROWS = {"stroke digits": "stroke-digits", "MNIST": "mnist", "Fashion-MNIST": "fashion-mnist"}
 
 
 def page(name: str) -> str:
-    return (notebooks.ROOT / name).read_text(encoding="utf-8")
+    folder = notebooks.ROOT / ("pages" if (notebooks.ROOT / "pages" / name).exists() else "")
+    return (folder / name).read_text(encoding="utf-8")
 
 
 def table_row(text: str, first: str, columns: int = 5) -> list[str]:

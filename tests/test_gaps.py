@@ -7,7 +7,9 @@ import torch
 from exact_models import exact_elbo, exact_log_px, exact_posterior, linear_vae, made_by, trained_vae
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from vae_tutorial.gaps import inference_gaps, refined_posterior
+from vae_tutorial.measure.gaps import inference_gaps, refined_posterior
+
+pytestmark = pytest.mark.slow
 
 
 def best_diagonal(model, x) -> MultivariateNormal:

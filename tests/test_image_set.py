@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_tutorial.image_set import ImageSet
+from vae_tutorial.data.image_set import ImageSet
 
 
 def good(**changes):

@@ -15,13 +15,13 @@ import pytest
 import torch
 from torchvision import datasets
 
-from vae_tutorial import images, strokes
-from vae_tutorial.images import (
+from vae_tutorial.data import images, strokes
+from vae_tutorial.data.images import (
     DamagedDataError,
     DataUnavailableError,
     load_images,
 )
-from vae_tutorial.strokes import draw_strokes
+from vae_tutorial.data.strokes import draw_strokes
 
 REAL = Path(os.environ.get("VAE_TUTORIAL_DATA") or "nowhere")
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -146,9 +146,10 @@ def test_damaged_cache_is_made_again(cache, few, damage):
     assert file.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_two_processes_race(cache):
     code = (
-        "import vae_tutorial.images as m, hashlib;"
+        "import vae_tutorial.data.images as m, hashlib;"
         "print(hashlib.sha256(m.load_images().train.images.numpy().tobytes()).hexdigest())"
     )
     env = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -12,6 +12,8 @@ import torch
 
 import vae_tutorial as vt
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = (
     "--device", "cpu", "--dataset", "stroke-digits", "--images", "300", "--samples", "3",

@@ -13,6 +13,8 @@ from torch.distributions import Bernoulli, Normal
 
 import vae_tutorial as vt
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -65,7 +67,7 @@ def test_the_bounds_of_two_layers_are_means_and_log_means_of_weights(models):
     model = small_two_layers(models)
     x = torch.ones(3, 1, 2, 2, dtype=torch.float64)
     torch.manual_seed(5)
-    log_w = model.log_weights(x, 4)
+    log_w = model.log_weights(x, samples=4)
     torch.manual_seed(5)
     vae = models.two_layer_bound(model, x, 4, importance=False)
     torch.manual_seed(5)

@@ -9,8 +9,8 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 import vae_tutorial as vt
-from vae_tutorial.evaluation import mean_elbo
-from vae_tutorial.latents import active_units, information, log_densities
+from vae_tutorial.measure.latents import active_units, information, log_densities
+from vae_tutorial.measure.likelihood import mean_elbo
 
 
 class Given(nn.Module):
@@ -128,7 +128,7 @@ def test_densities_of_all_normals_at_once():
 
 
 def test_many_images_go_through_in_parts(monkeypatch):
-    from vae_tutorial import latents
+    from vae_tutorial.measure import latents
 
     model = given_vae(torch.randn(30, 2), torch.randn(30, 2))
     whole = information(model, images(30), samples=500)
@@ -145,7 +145,7 @@ def test_they_leave_no_trace_and_name_bad_arguments(blobs):
     active_units(model, x)
     assert torch.equal(before, torch.get_rng_state()) and model.training
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
-    with pytest.raises(ValueError, match="threshold must be a number of at least 0, got -1"):
+    with pytest.raises(ValueError, match="threshold must be a non-negative number, got -1"):
         active_units(model, x, threshold=-1)
     with pytest.raises(ValueError, match="samples must be a whole number of at least 1, got 0"):
         information(model, x, 0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vae_tutorial as vt
-from vae_tutorial.likelihoods import ContinuousBernoulli, log_normaliser
+from vae_tutorial.models.likelihoods import ContinuousBernoulli, log_normaliser
 
 EXTREME = [-1e4, -88.0, -17.0, -1.0, -0.051, -0.049, -1e-6, 0.0, 0.02, 0.06, 3.0, 40.0, 1e4]
 

@@ -25,7 +25,7 @@ from torch.distributions import (
     kl_divergence,
 )
 
-PAGE = (notebooks.ROOT / "mathematics.md").read_text(encoding="utf-8")
+PAGE = (notebooks.ROOT / "pages/mathematics.md").read_text(encoding="utf-8")
 TAGS = [equation.number for equation in numbered.page_equations(PAGE)]
 CHECKED: list[str] = []
 

@@ -41,17 +41,17 @@ def linear_vae(pixels: int = 6, latent_dim: int = 2, sigma: float = 0.7) -> vt.V
 
 def exact_log_px(model: vt.VAE, x: torch.Tensor) -> torch.Tensor:
     """x = W z + b + sigma·noise is normal with covariance W Wᵀ + sigma² I."""
-    weight, sigma = model.decoder.weight, model.pixels.sigma
+    weight, sigma = model.decoder.weight, model.observation_model.sigma
     covariance = weight @ weight.T + sigma**2 * torch.eye(len(weight), dtype=x.dtype)
     return MultivariateNormal(model.decoder.bias, covariance).log_prob(x)
 
 
 def exact_elbo(model: vt.VAE, x: torch.Tensor) -> torch.Tensor:
     """E_q[log p(x|z)] of a linear decoder in closed form, minus torch's own KL."""
-    q, sigma = model.posterior(x), model.pixels.sigma
+    q, sigma = model.posterior(x), model.observation_model.sigma
     spread = (model.decoder.weight.square() * q.variance[:, None]).sum((1, 2))
     log_px = Normal(model.decoder(q.mean), sigma).log_prob(x).sum(1) - 0.5 * spread / sigma**2
-    return log_px - kl_divergence(q, Normal(0.0, 1.0)).sum(1)
+    return log_px - kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum(1)
 
 
 def mean_of(draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +110,7 @@ def test_elbo_estimates_its_closed_form():
 
 def test_elbo_is_below_log_px_by_the_posterior_kl():
     model, x = linear_vae(), torch.randn(4, 6).double()
-    weight, sigma = model.decoder.weight, model.pixels.sigma
+    weight, sigma = model.decoder.weight, model.observation_model.sigma
     precision = torch.eye(2).double() + weight.T @ weight / sigma**2
     mean = (x - model.decoder.bias) @ weight / sigma**2 @ precision.inverse()
     q = model.posterior(x)
@@ -132,7 +132,7 @@ def test_elbo_of_a_nonlinear_decoder_against_quadrature():
         q = model.posterior(x)
         z = (q.mean[0] + q.stddev[0] * nodes)[:, None]
         log_px = (weights * model.likelihood(z).log_prob(x[0])).sum()
-        exact = log_px - kl_divergence(q, Normal(0.0, 1.0)).sum()
+        exact = log_px - kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum()
         mean, error = mean_of(vt.elbo(model, x.expand(50_000, *shape))["elbo"])
         assert abs(mean - exact) < error
         evidence = (weights * model.likelihood(nodes[:, None]).log_prob(x[0]).exp()).sum().log()
@@ -144,7 +144,7 @@ def test_iwae_bound_rises_with_samples_towards_log_px():
     exact, below = exact_log_px(model, x), exact_elbo(model, x)
     with torch.no_grad():
         for samples in (5, 50, 500):
-            draws = vt.iwae_bound(model, x.expand(4000, 6), samples)["bound"]
+            draws = vt.iwae_bound(model, x.expand(4000, 6), samples=samples)["bound"]
             mean, error = mean_of(draws)
             assert below + error < mean + 2 * error and mean < exact + error
             below = mean - error
@@ -154,13 +154,13 @@ def test_iwae_bound_rises_with_samples_towards_log_px():
 def test_iwae_bound_of_the_exact_posterior_is_log_px():
     """With q equal to the posterior every weight is p(x), whatever z was drawn."""
     model, x = linear_vae(latent_dim=1), torch.randn(5, 6).double()
-    weight, sigma = model.decoder.weight, model.pixels.sigma
+    weight, sigma = model.decoder.weight, model.observation_model.sigma
     precision = 1 + weight.T @ weight / sigma**2  # (1, 1)
     with torch.no_grad():
         model.encoder.mean.weight.copy_(weight.T / sigma**2 / precision)
         model.encoder.mean.bias.copy_(-model.encoder.mean.weight @ model.decoder.bias)
         model.encoder.logvar.copy_(-precision.log()[0])
-        for terms in (vt.iwae_bound(model, x, 1), vt.iwae_bound(model, x, 7)):
+        for terms in (vt.iwae_bound(model, x, samples=1), vt.iwae_bound(model, x, samples=7)):
             torch.testing.assert_close(terms["bound"], exact_log_px(model, x))
             torch.testing.assert_close(terms["elbo"], exact_log_px(model, x))
 
@@ -168,7 +168,7 @@ def test_iwae_bound_of_the_exact_posterior_is_log_px():
 def test_iwae_bound_with_one_sample_is_an_elbo_estimate():
     model, x = linear_vae(), torch.randn(1, 6).double()
     with torch.no_grad():
-        terms = vt.iwae_bound(model, x.expand(50_000, 6), 1)
+        terms = vt.iwae_bound(model, x.expand(50_000, 6), samples=1)
     torch.testing.assert_close(terms["bound"], terms["elbo"])
     mean, error = mean_of(terms["bound"])
     assert abs(mean - exact_elbo(model, x)) < error
@@ -252,7 +252,7 @@ def test_a_decoder_of_another_shape_is_refused(objective, shape):
 def test_objectives_name_the_model_that_they_need(small_vae):
     x, plain = torch.rand(2, 1, 28, 28), vt.Autoencoder(vt.MLPEncoder(2, heads=1), vt.MLPDecoder(2))
     for objective in OBJECTIVES:
-        with pytest.raises(TypeError, match="needs a VAE, got Autoencoder"):
+        with pytest.raises(TypeError, match=r"needs a VAE, .*, got Autoencoder"):
             objective(plain, x)
     with pytest.raises(TypeError, match="a VAE trains with elbo"):
         vt.reconstruction_error(small_vae, x)

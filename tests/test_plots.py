@@ -33,10 +33,52 @@ def test_bytes_and_floats_look_the_same():
     np.testing.assert_allclose(*pair)
 
 
-@pytest.mark.parametrize("shape", [(3, 28, 28), (0, 1, 28, 28), (2, 3, 28, 28)])
+@pytest.mark.parametrize("shape", [(3, 28, 28), (0, 1, 28, 28), (2, 4, 28, 28), (2, 8, 8, 3)])
 def test_images_refuses_other_shapes(shape):
-    with pytest.raises(ValueError, match=r"batch must be grey images \(N, 1, H, W\), got shape"):
+    with pytest.raises(ValueError, match=r"batch must be grey images \(N, 1, H, W\) or colour"):
         plots.images(torch.zeros(shape))
+
+
+def test_colours_are_where_they_belong():
+    batch = torch.zeros(2, 3, 4, 4)
+    batch[0, 0], batch[1, 2] = 1.0, 0.5  # one red, one half blue
+    sheet = plots.images(batch, columns=2).images[0].get_array()
+    assert sheet.shape == (4, 10, 3)
+    np.testing.assert_allclose(sheet[:, :4], np.broadcast_to([1, 0, 0], (4, 4, 3)))
+    np.testing.assert_allclose(sheet[:, 6:], np.broadcast_to([0, 0, 0.5], (4, 4, 3)))
+    np.testing.assert_allclose(sheet[:, 4:6], 1.0)  # white between them
+
+
+def test_values_outside_the_range_are_refused_or_named():
+    x = torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
+    for wrong in (2 * x, 255 * x.abs(), x * torch.nan, (15 * x.abs()).long()):
+        with pytest.raises(ValueError, match=r"holds values from .* value_range=\("):
+            plots.images(wrong)
+    sheet = plots.images(x, value_range=(-1, 1)).images[0].get_array()
+    np.testing.assert_allclose(sheet, (x[0, 0] + 1) / 2)
+    slightly = plots.images(1.02 * x.abs()).images[0].get_array()  # a Gaussian's means may
+    assert slightly.max() == 1.0
+    with pytest.raises(TypeError, match=r"got ndarray.*torch\.from_numpy"):
+        plots.images(np.zeros((2, 1, 4, 4)))
+
+
+def test_models_of_every_kind_of_pictures_are_shown():
+    shape = (3, 8, 8)
+    model = vt.VAE(vt.MLPEncoder(2, (4,), shape), vt.MLPDecoder(2, (4,), shape),
+                   vt.GaussianLikelihood(learned=True))  # fmt: skip
+    with torch.no_grad():
+        model.decoder.layers[-1].bias.fill_(7.0)  # far outside [0, 1]
+    x = torch.randint(0, 256, (5, *shape)).byte()
+    sheet = plots.reconstructions(model, x).images[0].get_array()
+    np.testing.assert_allclose(sheet[:8, :8], (x[0] / 255).movedim(0, -1), atol=1e-6)
+    assert (sheet[10:, :8] == 1).all()
+    assert plots.samples(model, 4).images[0].get_array().shape[-1] == 3
+    levels = vt.VAE(vt.MLPEncoder(2, (4,), (1, 8, 8)), vt.MLPDecoder(2, (4,), (16, 8, 8)),
+                    vt.CategoricalLikelihood(16))  # fmt: skip
+    x = torch.randint(0, 16, (5, 1, 8, 8))
+    sheet = plots.reconstructions(levels, x).images[0].get_array()
+    np.testing.assert_allclose(sheet[:8, :8], x[0, 0] / 15, atol=1e-6)
+    plots.samples(levels, 4)
 
 
 def test_reconstructions_show_data_above_model():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vae_tutorial as vt
-from vae_tutorial.classifier import Classifier, train_classifier
-from vae_tutorial.samples import compare_samples, frechet_distance, precision_recall
+from vae_tutorial.measure.classifier import Classifier, train_classifier
+from vae_tutorial.measure.samples import compare_samples, frechet_distance, precision_recall
 
 
 def with_moments(mean: torch.Tensor, covariance: torch.Tensor, rows: int = 40) -> torch.Tensor:
@@ -126,7 +126,7 @@ def test_what_precision_and_recall_tell_apart():
 
 
 def test_many_points_go_through_in_parts(monkeypatch):
-    from vae_tutorial import samples
+    from vae_tutorial.measure import samples
 
     real, made = torch.randn(101, 4), torch.randn(90, 4) + 1
     whole = precision_recall(real, made)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae_tutorial.strokes import (
+from vae_tutorial.data.strokes import (
     EDGE,
     FACTOR_NAMES,
     FACTORS,
@@ -65,7 +65,7 @@ def test_golden_bytes():
 def test_the_bytes_do_not_hang_on_the_processor():
     # the same digest without the vector instructions that numpy would choose here
     code = (
-        "import hashlib; from vae_tutorial.strokes import draw_factors, draw_images;"
+        "import hashlib; from vae_tutorial.data.strokes import draw_factors, draw_images;"
         "print(hashlib.sha256(draw_images(*draw_factors(300, 7)).numpy().tobytes()).hexdigest())"
     )
     config = np.show_config(mode="dicts")["SIMD Extensions"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,12 +15,19 @@ import torch
 from matplotlib.axes import Axes
 
 import vae_tutorial as vt
-from vae_tutorial import processes
-from vae_tutorial.devices import PRECISIONS
-from vae_tutorial.files import write_atomically
-from vae_tutorial.validation import model_device
+from vae_tutorial.files import remove_leftovers, write_atomically
+from vae_tutorial.train.engine import distributed
+from vae_tutorial.train.engine.checkpoints import (
+    BusyFolderError,
+    read_checkpoint,
+    remove_checkpoints,
+)
+from vae_tutorial.train.engine.environment import PRECISIONS
+from vae_tutorial.train.engine.saved import save_model
+from vae_tutorial.train.evaluate import model_device
 
-WEIGHTS, HISTORY, CHECKPOINTS = "model.pt", "history.json", "checkpoints"
+MODEL, CHECKPOINTS = "model.pt", "checkpoints"
+RESULTS = (MODEL, "history.csv", "history.json", "samples.png", "reconstructions.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except (
-        ValueError, OSError, MemoryError, vt.DataUnavailableError, processes.LostProcessError
+        ValueError, OSError, MemoryError, vt.DataUnavailableError, BusyFolderError,
+        distributed.LostProcessError,
     ) as error:  # fmt: skip
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -45,18 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train a VAE and leave weights, history and pictures in the folder `--out`.
 
-    A run that was stopped goes on when the same command is given again. Under `torchrun`, all
+    A run that was stopped is resumed when the same command is given again. Under `torchrun`, all
     processes train together, and the first one writes.
     """
-    with processes.join(options.device) as device:
-        first = processes.is_first()
+    with distributed.join(options.device) as device:
+        first = distributed.is_first()
         out = Path(options.out)
         if first:
             _prepare(out, options.overwrite)
         torch.manual_seed(options.seed)
-        design = {"network": options.network, "latent_dim": options.latent_dim}
-        model = build(**design)
-        with processes.one_first(processes.Team()):
+        model = build(options.network, options.latent_dim)
+        with distributed.one_first():
             data = vt.load_images(options.dataset, offline=options.offline)
         status = 0
         try:
@@ -64,66 +69,84 @@ def train(options: argparse.Namespace) -> int:
                 model, data.train, validation=data.test, epochs=options.epochs,
                 batch_size=options.batch_size, learning_rate=options.learning_rate,
                 device=device, precision=options.precision, compile=options.compile,
-                cuda_graph=options.cuda_graph, checkpoint=out / CHECKPOINTS,
+                checkpoint=out / CHECKPOINTS,
             )  # fmt: skip
-            if history.stopped:
-                status = 128 + (signal.SIGTERM if "SIGTERM" in history.stopped else signal.SIGINT)
+        except vt.TrainingInterrupted as error:
+            history = error.history
+            status = 128 + (signal.SIGTERM if "SIGTERM" in history.stopped else signal.SIGINT)
         except vt.TrainingDivergedError as error:
             if first:
                 print(f"error: {error}", file=sys.stderr)
             history, status = error.history, 1
         if first:
-            history.settings |= {"dataset": data.name, "seed": options.seed, **design}
-            _leave_results(out, model, history, data, design)
+            about = ("seed", "network", "latent_dim")
+            history.settings |= {name: getattr(options, name) for name in about}
+            history.settings["dataset"] = data.name
+            _leave_results(out, model, history, data, finished=status == 0)
     return status
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
     """Refuse before the training what would fail, or destroy something, after it."""
-    if (out / WEIGHTS).exists() and not overwrite and not _was_stopped(out):
+    if (out / MODEL).exists() and not overwrite and _is_finished(out / MODEL):
         raise ValueError(
             f"--out: {out} holds a trained model already. Name another folder, or add --overwrite."
         )
     write_atomically(out / ".writable", b"")
     (out / ".writable").unlink()
+    remove_leftovers(out, RESULTS)
     if overwrite:
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+        remove_checkpoints(out / CHECKPOINTS)
 
 
-def _was_stopped(out: Path) -> bool:
-    """Whether the run in `out` was interrupted, so that the same command goes on with it."""
+def _is_finished(path: Path) -> bool:
+    """Whether a file is the model of a whole run; one of an interrupted run may be replaced."""
     try:
-        return bool(json.loads((out / HISTORY).read_text())["stopped"])
-    except (OSError, ValueError, KeyError):
-        return False
+        return read_checkpoint(path).get("finished") is not False
+    except ValueError:  # damaged, or somebody else's file
+        return True
 
 
 def _leave_results(
-    out: Path, model: vt.VAE, history: vt.History, data: vt.Images, design: dict[str, object]
+    out: Path, model: vt.VAE, history: vt.History, data: vt.Images, finished: bool
 ) -> None:
-    _save_weights(out / WEIGHTS, {"design": design, "dataset": data.name}, model)
-    history.save(out / "history.csv")
-    history.save(out / HISTORY)
-    x = data.test.images[:12].to(model_device(model)).float() / 255
-    _save_picture(out / "reconstructions.png", vt.plots.reconstructions(model, x))
-    _save_picture(out / "samples.png", vt.plots.samples(model))
-    elbo = vt.evaluate(model, data.test)["elbo"]
-    print(
-        f"test −ELBO: {-elbo:.2f} nats per image ({data.name}, {len(data.test):,} test images, "
-        f"dynamic binarisation, one sample of z for each image)\n"
-        f"{history.epochs} epochs in {sum(history.seconds[-1:]):.0f} s on "
-        f"{history.settings['device']}; results are in {out}"
-    )
+    """Write everything, the model last: a run that is killed before can be resumed."""
+    try:
+        elbo = vt.evaluate(model, data.test)["elbo"]
+        history.settings["test_elbo"] = elbo
+        history.save(out / "history.csv")
+        history.save(out / "history.json")
+        x = data.test.images[:12].to(model_device(model)).float() / 255
+        _save_picture(out / "reconstructions.png", vt.plots.reconstructions(model, x))
+        _save_picture(out / "samples.png", vt.plots.samples(model))
+        print(
+            f"test −ELBO: {-elbo:.2f} nats per image ({data.name}, {len(data.test):,} test "
+            f"images, dynamic binarisation, one sample of z for each image)\n"
+            f"{history.epochs} epochs in {sum(history.seconds[-1:]):.0f} s on "
+            f"{history.settings['device']}; results are in {out}"
+        )
+        save_model(out / MODEL, model, dataset=data.name, finished=finished)
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix="vae-tutorial-")) / MODEL
+        save_model(spare, model, dataset=data.name, finished=finished)
+        raise OSError(f"{error}. The trained weights are in {spare} instead") from error
     if history.stopped:
-        print(f"Training was {history.stopped}; the same command goes on with it.")
+        print(f"Training was {history.stopped}; the same command resumes it.")
 
 
 def sample(options: argparse.Namespace) -> int:
     """Draw new images from a trained model and write them as one picture."""
     folder = Path(options.folder)
-    model = load(folder / WEIGHTS)
-    torch.manual_seed(options.seed)
     picture = Path(options.out or folder / "new-samples.png")
+    if options.out and picture.exists() and not options.overwrite:
+        raise ValueError(f"--out: {picture} exists already. Name another, or add --overwrite.")
+    try:
+        model = vt.load(folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}. One is made by: python -m vae_tutorial train --out {folder}"
+        ) from error
+    torch.manual_seed(options.seed)
     _save_picture(picture, vt.plots.samples(model, options.count, options.temperature))
     print(f"{options.count} images in {picture}")
     return 0
@@ -135,39 +158,6 @@ def build(network: str, latent_dim: int) -> vt.VAE:
         hidden = (400, 400)
         return vt.VAE(vt.MLPEncoder(latent_dim, hidden), vt.MLPDecoder(latent_dim, hidden))
     return vt.VAE(vt.ConvEncoder(latent_dim), vt.ConvDecoder(latent_dim))
-
-
-def load(path: Path) -> vt.VAE:
-    """The model that `train` left in `path`, on the CPU. No code in the file is ever run.
-
-    Raises `FileNotFoundError` where there is no such file, `ValueError` where it is damaged or
-    something else.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no trained model at {path}. One is made by: "
-            f"python -m vae_tutorial train --out {path.parent}"
-        )
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        model = build(**stored["design"])
-        model.load_state_dict(stored["weights"])
-    except Exception as error:  # a damaged file makes torch fail in a dozen ways
-        raise ValueError(f"{path} is no model of this command, or is damaged: {error}") from error
-    return model
-
-
-def _save_weights(path: Path, about: dict[str, object], model: vt.VAE) -> None:
-    """Write the weights; where the folder takes them no more, to the system's temporary one."""
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save({**about, "weights": weights}, buffer)
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        spare = Path(tempfile.mkdtemp(prefix="vae-tutorial-")) / path.name
-        write_atomically(spare, buffer.getvalue())
-        raise OSError(f"{error}. The trained weights are in {spare} instead") from error
 
 
 def _save_picture(path: Path, ax: Axes) -> None:
@@ -191,8 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="for weights, batches and noise")
     add("--device", help="e.g. cuda, cuda:1, mps or cpu; by default the best there is")
     add("--precision", choices=PRECISIONS, default="auto", help="of the networks' products")
-    add("--compile", action="store_true", help="have torch translate the networks first")
-    add("--cuda-graph", action="store_true", help="record a step once and have the GPU replay it")
+    add("--compile", action="store_true", help="compile the objective with torch.compile")
     add("--out", required=True, help="folder for weights, history and pictures")
     add("--overwrite", action="store_true", help="replace the model that --out holds")
     add = _command(commands, "sample", sample)
@@ -201,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--temperature", type=float, default=1.0, help="scale of the prior's standard deviation")
     add("--seed", type=int, default=0, help="for the draws")
     add("--out", help="the picture's file; by default new-samples.png in the folder")
+    add("--overwrite", action="store_true", help="replace the file --out")
     return parser
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+
+TEMPORARY = ".vae-tutorial-tmp"
+"""How the names of temporary files end. Only such names are ever removed."""
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -20,7 +25,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        handle, name = tempfile.mkstemp(TEMPORARY, f".{path.name}-", path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -42,11 +47,17 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         ) from error
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Remove temporary files of `write_atomically` that a killed process left in `folder`."""
-    for leftover in Path(folder).glob(".*-????????"):
+def remove_leftovers(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
+    """Remove temporary files that a killed `write_atomically` of one of `names` left in `folder`.
+
+    Their names are `.NAME-XXXXXXXX.vae-tutorial-tmp`; nothing else is touched.
+    """
+    for name in names:
+        pattern = re.compile(rf"\.{re.escape(name)}-[a-z0-9_]{{8}}{re.escape(TEMPORARY)}")
         with contextlib.suppress(OSError):
-            leftover.unlink()
+            for path in Path(folder).iterdir():
+                if pattern.fullmatch(path.name):
+                    path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

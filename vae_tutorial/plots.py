@@ -17,9 +17,11 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from vae_tutorial.history import History
-from vae_tutorial.image_set import ImageSet
-from vae_tutorial.models import VAE
+from vae_tutorial.arguments import whole_number
+from vae_tutorial.data.batches import float_batch
+from vae_tutorial.data.image_set import ImageSet
+from vae_tutorial.models.vae import VAE, mean_of
+from vae_tutorial.train.history import History
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
@@ -57,32 +59,35 @@ def images(
     columns: int | None = None,
     title: str = "",
     row_labels: Sequence[str] = (),
+    value_range: tuple[float, float] = (0.0, 1.0),
     ax: Axes | None = None,
 ) -> Axes:
-    """A grid of grey images `(N, 1, H, W)`: `uint8`, or floats where 0 is paper and 1 is ink.
+    """A grid of images: grey `(N, 1, H, W)`, where 0 is paper and 1 is ink, or colour
+    `(N, 3, H, W)`.
 
-    `columns` is by default what makes the grid some two and a half times as wide as high;
-    `row_labels` stand at the left of each row.
+    `uint8` images are divided by 255 first. `columns` is by default what makes the grid some two
+    and a half times as wide as high; `row_labels` stand at the left of each row; `value_range` are
+    the values that are shown as 0 and 1, `(-1, 1)` or `(0, 15)`, say.
+
+    Raises `TypeError` for anything but images, `ValueError` for another shape, or for values that
+    lie far outside `value_range` and would be shown as a wrong picture.
     """
-    pictures = batch.images if isinstance(batch, ImageSet) else batch
-    if pictures.dim() != 4 or pictures.shape[1] != 1 or len(pictures) == 0:
-        raise ValueError(
-            f"batch must be grey images (N, 1, H, W), got shape {tuple(pictures.shape)}"
-        )
-    pictures = pictures.detach().cpu()
-    pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures.float()
-    count, _, height, width = pictures.shape
+    pictures = _checked_pictures(batch, value_range)
+    columns = None if columns is None else whole_number("columns", columns)
+    count, channels, height, width = pictures.shape
     columns = min(count, columns or math.ceil(math.sqrt(2.5 * count)))
     rows = math.ceil(count / columns)
-    sheet = torch.zeros(rows * (height + GAP) - GAP, columns * (width + GAP) - GAP)
+    size = rows * (height + GAP) - GAP, columns * (width + GAP) - GAP
+    sheet = torch.full((channels, *size), float(channels == 3))  # white between the images
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
-        sheet[top : top + height, left : left + width] = picture[0]
+        sheet[:, top : top + height, left : left + width] = picture
     if ax is None:
         letters = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
         scale = (6.4 - 0.09 * letters) / max(columns, 8)  # inches for one image
         _, ax = plt.subplots(figsize=(6.4, rows * scale + 0.35 * bool(title) + 0.1))
-    ax.imshow(sheet.numpy(), vmin=0, vmax=1, interpolation="nearest")
+    shown = sheet[0] if channels == 1 else sheet.movedim(0, -1)  # (H, W) or (H, W, 3)
+    ax.imshow(shown.numpy(), vmin=0, vmax=1, interpolation="nearest")
     ax.set(xticks=[], yticks=[], title=title)
     ax.grid(False)
     ax.spines[:].set_visible(False)
@@ -94,20 +99,31 @@ def images(
 
 def samples(model: VAE, count: int = 60, temperature: float = 1.0, ax: Axes | None = None) -> Axes:
     """Images drawn from the model: z from the prior, the mean of p(x | z)."""
-    return images(model.sample(count, temperature), ax=ax)
+    if not callable(getattr(model, "sample", None)) or isinstance(model, type):
+        raise TypeError(f"model must be a VAE, got {type(model).__name__}: there is no sample()")
+    low, high = _range_of(model)
+    pictures = model.sample(count, temperature).clamp(low, high)
+    return images(pictures, value_range=(low, high), ax=ax)
 
 
-def reconstructions(model: nn.Module, x: Tensor, ax: Axes | None = None) -> Axes:
-    """Images `(N, 1, H, W)` in [0, 1] above what the model makes of them.
+def reconstructions(model: nn.Module, x: Tensor | ImageSet, ax: Axes | None = None) -> Axes:
+    """Images `(N, C, H, W)` above what the model makes of them; bytes are divided by 255.
 
     For a `VAE`, that is the mean of p(x | z) at the mean of q(z | x); for an `Autoencoder`, its
     output.
     """
+    x = x.images if isinstance(x, ImageSet) else x
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be images, a tensor or an ImageSet, got {type(x).__name__}")
+    low, high = _range_of(model)
+    if getattr(model, "values", "unit") != "integer":
+        x = float_batch(x)
     device = next(model.parameters()).device
     with torch.no_grad():
         rebuilt = (model.reconstruct if isinstance(model, VAE) else model)(x.to(device))
-    pair = torch.cat([x.cpu(), rebuilt.cpu()])
-    return images(pair, columns=len(x), row_labels=("data", "model"), ax=ax)
+    pair = torch.cat([x.cpu().to(rebuilt.dtype), rebuilt.cpu().clamp(low, high)])
+    labels = ("data", "model")
+    return images(pair, columns=len(x), row_labels=labels, value_range=(low, high), ax=ax)
 
 
 def history(
@@ -184,7 +200,7 @@ def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
     z = torch.stack([columns, rows], -1).reshape(-1, 2).to(model.prior_mean)  # (points², 2)
     if ax is None:
         _, ax = plt.subplots(figsize=(5.6, 5.6))
-    pictures = model.likelihood(z).mean
+    pictures = mean_of(model.likelihood(z))
     ax = images(pictures, columns=points, ax=ax)
     ends = [f"{steps[0]:.1f}", "0", f"{steps[-1]:.1f}"]
     for axis, size in ((ax.yaxis, pictures.shape[-2]), (ax.xaxis, pictures.shape[-1])):
@@ -207,3 +223,38 @@ def _apart(places: np.ndarray, least: float) -> np.ndarray:
         push = np.maximum(least - distance, 0) * between / np.maximum(distance, 1e-9)
         places = places + 0.1 * push.sum(1)
     return places
+
+
+def _range_of(model: nn.Module) -> tuple[float, float]:
+    """The values that a model's images are shown between."""
+    levels = getattr(model, "levels", None)
+    return (0.0, 1.0) if levels is None else (0.0, levels - 1.0)
+
+
+def _checked_pictures(batch: Tensor | ImageSet, value_range: tuple[float, float]) -> Tensor:
+    """The images on the CPU, as floats in [0, 1]."""
+    pictures = batch.images if isinstance(batch, ImageSet) else batch
+    if not isinstance(pictures, Tensor):
+        raise TypeError(
+            f"batch must be images, a tensor or an ImageSet, got {type(batch).__name__}. A NumPy "
+            "array becomes a tensor by torch.from_numpy."
+        )
+    if pictures.dim() != 4 or pictures.shape[1] not in (1, 3) or len(pictures) == 0:
+        way = ""
+        if pictures.dim() == 4 and pictures.shape[-1] in (1, 3):
+            way = " Channels come first: .movedim(-1, 1)."
+        elif pictures.dim() == 3:
+            way = " A missing channel axis is added by .unsqueeze(1)."
+        raise ValueError(
+            f"batch must be grey images (N, 1, H, W) or colour images (N, 3, H, W), got shape "
+            f"{tuple(pictures.shape)}.{way}"
+        )
+    pictures, (low, high) = pictures.detach().cpu(), value_range
+    pictures = pictures / 255 if pictures.dtype == torch.uint8 and high <= 1 else pictures.float()
+    least, most, reach = pictures.min().item(), pictures.max().item(), high - low
+    if not (low - reach / 2 <= least and most <= high + reach / 2):  # NaN too
+        raise ValueError(
+            f"batch holds values from {least:.4g} to {most:.4g}, far from value_range={value_range}"
+            f". Name the values to be shown as 0 and 1: value_range=({least:.4g}, {most:.4g})."
+        )
+    return ((pictures - low) / reach).clamp(0, 1)
