@@ -100,7 +100,7 @@ def test_the_reference_shows_every_public_name(html):
     listed = (notebooks.ROOT / "vae_tutorial" / "__init__.py").read_text(encoding="utf-8")
     names = listed.split("__all__ = [")[1].split("]")[0].replace('"', "").replace(",", " ").split()
     missing = [name for name in names if f".{name}" not in text]
-    assert not missing, "add their module to reference.md, or a docstring to the constant"
+    assert not missing, "add their module to pages/reference.md, or a docstring to the constant"
 
 
 def test_size_of_the_book(html):

@@ -1,4 +1,4 @@
-"""The numbered equations of mathematics.md: each is computed on both sides, in two ways.
+"""The numbered equations of pages/mathematics.md: each is computed on both sides, in two ways.
 
 Everything is float64. Quadrature is the trapezoid rule on a grid that reaches far into the tails,
 which for smooth densities is exact to rounding. Where draws are used, the tolerance is five

@@ -23,7 +23,21 @@ ImageShape = tuple[int, int, int]
 MNIST_SHAPE: ImageShape = (1, 28, 28)
 
 
-class MLPEncoder(nn.Module):
+class _Encoder(nn.Module):
+    """What the encoders share: `layers` are applied to checked images, and cut into heads."""
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        dtype = next(self.parameters()).dtype
+        same = isinstance(x, Tensor) and (
+            x.dtype == dtype or (torch.is_autocast_enabled(x.device.type) and x.is_floating_point())
+        )
+        if not same or x.shape[1:] != self.image_shape:
+            raise _wrong_images(x, self.image_shape, dtype)
+        outputs = self.layers(x)  # (B, heads · D)
+        return outputs if self.heads == 1 else tuple(outputs.chunk(2, dim=-1))
+
+
+class MLPEncoder(_Encoder):
     """Fully connected encoder.
 
     `hidden` lists the widths of the hidden layers; `()` makes the encoder linear. With
@@ -46,16 +60,6 @@ class MLPEncoder(nn.Module):
         self.hidden = _widths("hidden", hidden)
         pixels = _pixels(image_shape)
         self.layers = nn.Sequential(nn.Flatten(), _mlp([pixels, *hidden, heads * latent_dim]))
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        dtype = next(self.parameters()).dtype
-        same = isinstance(x, Tensor) and (
-            x.dtype == dtype or (torch.is_autocast_enabled(x.device.type) and x.is_floating_point())
-        )
-        if not same or x.shape[1:] != self.image_shape:
-            raise _wrong_images(x, self.image_shape, dtype)
-        outputs = self.layers(x)  # (B, heads · D)
-        return outputs if self.heads == 1 else tuple(outputs.chunk(2, dim=-1))
 
 
 class MLPDecoder(nn.Module):
@@ -82,7 +86,7 @@ class MLPDecoder(nn.Module):
         return self.layers(z).unflatten(-1, self.image_shape)
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(_Encoder):
     """Convolutional encoder: each convolution halves height and width.
 
     With the default channels and MNIST's shape: `(B, 1, 28, 28)` → `(B, 16, 14, 14)` →
@@ -112,16 +116,6 @@ class ConvEncoder(nn.Module):
         self.layers = nn.Sequential(
             *layers, nn.Flatten(), _mlp([features, hidden, heads * latent_dim])
         )
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        dtype = next(self.parameters()).dtype
-        same = isinstance(x, Tensor) and (
-            x.dtype == dtype or (torch.is_autocast_enabled(x.device.type) and x.is_floating_point())
-        )
-        if not same or x.shape[1:] != self.image_shape:
-            raise _wrong_images(x, self.image_shape, dtype)
-        outputs = self.layers(x)  # (B, heads · D)
-        return outputs if self.heads == 1 else tuple(outputs.chunk(2, dim=-1))
 
 
 class ConvDecoder(nn.Module):
