@@ -24,7 +24,7 @@ $(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check run lab clean set-repository python
+.PHONY: help book test check run mutations lab clean set-repository python
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ check: $(FULL)/.ready ## lint and unit tests, in under two minutes
 
 run: $(FULL)/.ready ## execute the chapters in place (some: CHAPTERS="01 03")
 	$(FULL)/bin/python tools/run_chapters.py $(CHAPTERS)
+
+mutations: $(FULL)/.ready ## break what each check verifies, and see it fail (some: CHAPTERS="03")
+	$(FULL)/bin/python tools/mutations.py $(CHAPTERS)
 
 lab: $(FULL)/.ready ## open JupyterLab on the chapters
 	$(FULL)/bin/python -m jupyterlab chapters

@@ -13,6 +13,7 @@ from docutils import nodes
 from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
 from reading_plan import ChapterTimes, ReadingPlan
+from spelling import BothSpellings
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -116,6 +117,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Jupyter Book sets it even where the extension that it is for is not loaded.
     app.add_config_value("comments_config", {}, "html")
     AstroidManager.brain["module_denylist"] = OtherPackages()
+    app.add_search_language(BothSpellings)
     app.add_directive("equation-list", EquationList)
     app.add_directive("chapter-times", ChapterTimes)
     app.add_directive("reading-plan", ReadingPlan)

@@ -98,7 +98,7 @@ class Member:
 
     @contextlib.contextmanager
     def own_random_numbers(self) -> Iterator[None]:
-        """The CPU's random numbers go on from this member's last ones, whoever else draws."""
+        """The CPU's random numbers go on from this member's last, even if others draw meanwhile."""
         before = torch.get_rng_state()
         torch.set_rng_state(self.random)
         yield

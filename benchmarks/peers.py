@@ -1,4 +1,4 @@
-"""What the contenders of the benchmarks share, and the usual loop that they are held against.
+"""What the contenders of the benchmarks share, and the usual loop that they are compared with.
 
 A contender is a function `(job, watch)`. It sets up its model and data, calls `watch.ready`, and
 trains for `job.epochs` epochs, each between `watch.epoch_begins` and `watch.epoch_ends`, with

@@ -25,6 +25,8 @@ def markdown(source: str, *tags: str) -> dict[str, Any]:
 
 def code(source: str, *outputs: dict[str, Any], tags: tuple[str, ...] = ()) -> dict[str, Any]:
     metadata: dict[str, Any] = {notebooks.KEY: {"source": notebooks.digest(source)}}
+    if source.startswith("#@title"):
+        metadata |= copy.deepcopy(notebooks.FOLDED)
     if tags:
         metadata["tags"] = list(tags)
     return {
@@ -41,22 +43,28 @@ def printed(text: str, name: str = "stdout") -> dict[str, Any]:
 
 
 def small_notebook() -> dict[str, Any]:
-    """Chapter 3 in ten cells; `cells[n - 1]` is what messages call cell n."""
+    """Chapter 3 in thirteen cells; `cells[n - 1]` is what messages call cell n."""
     cells = [
         markdown("# A title"),
         code(notebooks.setup_source(REPOSITORY), tags=("setup", "hide-cell")),
         markdown(notebooks.measured_text(RUN), "measured"),
         markdown("## A section\n\n$$ 1 + 1 = 2 \\tag{3.1} $$\n\n$$ 2 = 2 \\tag{3.2} $$"),
-        code("# check (3.1), (3.2): by counting\nassert 1 + 1 == 2\nprint(2)", printed("2\n")),
+        code(
+            "#@title ✓ checked: (3.1) (3.2) by counting\nassert 1 + 1 == 2\nprint(2)",
+            printed("2\n"),
+            tags=("hide-cell",),
+        ),
         markdown("## Another section"),
-        code("plot();", PICTURE, tags=("hide-input",)),
+        code("#@title Draw Figure 3.1\ndiagrams.one();", PICTURE, tags=("hide-input",)),
         markdown("**Figure 3.1.** What is seen."),
         markdown("## Takeaways\n\n- A point."),
         markdown(
             "## Exercises\n\n### Exercise 3.1 (code)\n\n<details><summary>Solution</summary>\n\n"
             "```python\n# a comment, no heading\n```\n\n</details>"
         ),
-        markdown("## Where to read on\n\n- There {cite}`someone2001`."),
+        markdown("## Where to read on\n\n- [There](https://example.org)."),
+        code("#@title Draw Figure 3.2\ndiagrams.two();", PICTURE, tags=("hide-input",)),
+        markdown("**Figure 3.2.** What else is seen."),
     ]
     for n, cell in enumerate((c for c in cells if c["cell_type"] == "code"), start=1):
         cell["execution_count"] = n

@@ -228,6 +228,14 @@ def test_search_finds_a_word(visit):
     assert "01_autoencoders" in reader.page.url
 
 
+@pytest.mark.parametrize("word", ["reparameterisation", "reparameterization"])
+@ON_DISK
+def test_search_finds_both_spellings(visit, word):
+    reader = visit()
+    reader.open(f"search.html?q={word}")
+    reader.page.locator("#search-results li a[href*='04_reparam']").first.wait_for()
+
+
 def test_copy_button_copies_the_code(visit):
     reader = visit()
     reader.open("chapters/01_autoencoders.html")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import check_notebooks
+import mutations
 import notebooks
+import numbered
 import pytest
 from small_notebook import PICTURE, REPOSITORY, code, markdown, printed, small_notebook
 
@@ -26,9 +30,7 @@ def test_chapter_keeps_the_rules(path):
 
 
 def test_chapters_are_numbered_without_a_gap():
-    assert [notebooks.chapter_number(path) for path in CHAPTERS] == list(
-        range(1, len(CHAPTERS) + 1)
-    )
+    assert [notebooks.chapter_number(path) for path in CHAPTERS] == list(range(len(CHAPTERS)))
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -69,7 +71,7 @@ BREAKS = {
     ),
     "empty code cell": (
         lambda nb: nb["cells"].append(code(" \n")),
-        "cell 12: an empty code cell",
+        "cell 14: an empty code cell",
     ),
     "error": (
         lambda nb: nb["cells"][4]["outputs"].append(
@@ -116,8 +118,8 @@ BREAKS = {
         "cell 5: its output holds a path of one machine (/tmp/…)",
     ),
     "too much output": (
-        lambda nb: nb["cells"][6]["outputs"][0]["data"].update({"image/png": "x" * 1_000_001}),
-        "chapter 3: its outputs take 1,000,",
+        lambda nb: nb["cells"][6]["outputs"][0]["data"].update({"image/png": "x" * 2_000_001}),
+        "chapter 3: its outputs take 2,000,",
     ),
     "left-over figure": (
         lambda nb: nb["cells"][4]["outputs"].append(
@@ -165,7 +167,7 @@ BREAKS = {
     ),
     "figure at the very end": (
         lambda nb: nb["cells"].append(code("plot();", PICTURE)),
-        "cell 12: has a figure; the next cell must be Markdown that starts `**Figure 3.2.**`",
+        "cell 14: has a figure; the next cell must be Markdown that starts `**Figure 3.3.**`",
     ),
     "two figures in a cell": (
         lambda nb: nb["cells"][6]["outputs"].append(PICTURE),
@@ -188,9 +190,9 @@ BREAKS = {
         "cell 4: equation (4.2) should be (3.2)",
     ),
     "equation unchecked": (
-        lambda nb: nb["cells"][4].update(source="# check (3.1): one of two"),
+        lambda nb: nb["cells"][4].update(source="#@title ✓ checked: (3.1) one of two"),
         "cell 4: equation (3.2) is not checked before its section ends; add a code cell whose "
-        "first line is `# check (3.2): …`",
+        "first line is `#@title ✓ checked: (3.2) …`",
     ),
     "equation checked too late": (
         lambda nb: nb["cells"].insert(4, markdown("## A section between")),
@@ -198,14 +200,10 @@ BREAKS = {
     ),
     "last equation unchecked": (
         lambda nb: nb["cells"].append(markdown("$$ 0 = 0 \\tag{3.3} $$")),
-        "cell 12: equation (3.3) is not checked",
-    ),
-    "check of nothing": (
-        lambda nb: nb["cells"][4].update(source="# check: by counting"),
-        "cell 5: a check names what it checks",
+        "cell 14: equation (3.3) is not checked",
     ),
     "check of an unknown equation": (
-        lambda nb: nb["cells"][4].update(source="# check (3.1), (3.2), (3.7): by counting"),
+        lambda nb: nb["cells"][4].update(source="#@title ✓ checked: (3.1) (3.2) (3.7) by counting"),
         "cell 5: checks (3.7), but no equation above has that number",
     ),
     "directive with backquotes": (
@@ -215,6 +213,52 @@ BREAKS = {
     "directive with colons": (
         lambda nb: nb["cells"][5].update(source="## Another section\n\n:::{note}\nHm.\n:::"),
         "cell 6: holds a MyST directive",
+    ),
+    "a role": (
+        lambda nb: nb["cells"][10].update(source="## Where to read on\n\n- {cite}`a2001`."),
+        "cell 11: holds the role {cite}`, which Colab shows raw",
+    ),
+    "too many words": (
+        lambda nb: nb["cells"].insert(5, markdown("word " * 3990)),
+        "chapter 3: its main path has 4,0",
+    ),
+    "an open box": (
+        lambda nb: nb["cells"].insert(
+            5, markdown("<details open><summary>Proof</summary>\n\nSo.\n\n</details>")
+        ),
+        "cell 6: a box is closed when the page opens",
+    ),
+    "an open cell that is too long": (
+        lambda nb: nb["cells"].append(code("x = 1\n" * 21)),
+        "cell 14: has 21 lines; an open cell has 20 at most",
+    ),
+    "a line that is too wide": (
+        lambda nb: nb["cells"].append(code("x = 1" + " " * 83 + "#")),
+        "cell 14: a line of code has 89 columns",
+    ),
+    "a wide line in a solution": (
+        lambda nb: nb["cells"].insert(5, markdown("```python\nx = " + "1" * 85 + "\n```")),
+        "cell 6: a line of code has 89 columns",
+    ),
+    "folded without a title": (
+        lambda nb: nb["cells"][6].update(source="diagrams.one();"),
+        "cell 7: is folded without a title",
+    ),
+    "a title that is not folded": (
+        lambda nb: nb["cells"][6]["metadata"].pop("cellView"),
+        "cell 7: has a title but is not folded",
+    ),
+    "a check whose output is open": (
+        lambda nb: nb["cells"][4]["metadata"].update(tags=["hide-input"]),
+        "cell 5: has a title but is not folded",
+    ),
+    "one diagram": (
+        lambda nb: nb["cells"][11].update(source="#@title Draw Figure 3.2\nplot();"),
+        "chapter 3: has 1 diagrams; draw 2",
+    ),
+    "stiff English": (
+        lambda nb: nb["cells"][5].update(source="## Results held against the truth"),
+        "cell 6: says 'held against'",
     ),
     "details not closed": (
         lambda nb: nb["cells"][9].update(source=nb["cells"][9]["source"].replace("</details>", "")),
@@ -262,6 +306,91 @@ def test_rule_notices(change, message, tmp_path):
     change(notebook)
     problems = found(notebook, tmp_path)
     assert any(message in problem for problem in problems), problems
+
+
+def test_words_in_boxes_and_in_exercises_are_not_on_the_main_path():
+    box = "<details><summary>The proof</summary>\n\nOne two three.\n\n</details>"
+    cells = [
+        markdown(f"# T\n\nA formula $a + b$ and [a link](https://example.org/a-b).\n\n{box}"),
+        markdown("$$ a \\text{ word} $$\n\n```python\nx = 1\n```"),
+        markdown(f"## Exercises\n\nTry.\n\n{box}"),
+        markdown("## Where to read on\n\nHere."),
+    ]
+    main, boxes, exercises = numbered.words(cells)
+    assert (main, boxes, exercises) == (7 + 4 + 1, 5, 1 + 1 + 5)
+
+
+def test_the_size_of_the_chapters(capsys):
+    assert check_notebooks.main(["--count"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(CHAPTERS)
+
+
+# --- citations ----------------------------------------------------------------------------------
+
+PAPERS = re.compile(
+    r"\]\((https?://(?:arxiv\.org|doi\.org|openreview\.net|proceedings\.mlr\.press)[^\s)]*)\)"
+)
+
+
+def addresses_in_the_bibliography() -> set[str]:
+    """Each entry's `url`, and the address of its `doi`."""
+    text = (notebooks.ROOT / "references.bib").read_text(encoding="utf-8")
+    found = set(re.findall(r"^\s*url\s*=\s*\{([^}]*)\}", text, re.MULTILINE))
+    dois = re.findall(r"^\s*doi\s*=\s*\{([^}]*)\}", text, re.MULTILINE)
+    return found | {f"https://doi.org/{quote(doi, safe='/:')}" for doi in dois}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_papers_that_a_chapter_cites_are_in_the_bibliography(path):
+    cells = notebooks.read(path)["cells"]
+    cited = {
+        link
+        for cell in cells
+        if cell["cell_type"] == "markdown"
+        for link in PAPERS.findall(cell["source"])
+    }
+    assert cited <= addresses_in_the_bibliography()
+
+
+# --- every check has been seen to fail ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_every_check_was_seen_to_fail(path):
+    problems = mutations.problems(path)
+    assert not problems, "\n".join(["", *problems])
+
+
+CELLS = [
+    "x = 2",
+    "def double(x):\n    return 2 * x",
+    "#@title ✓ checked: (3.1)\nassert double(x) == 4",
+]
+
+
+@pytest.mark.parametrize(
+    ("replace", "by", "between", "answer"),
+    [
+        ("2 * x", "3 * x", False, "AssertionError"),
+        ("x = 2", "x = 3", False, "AssertionError"),
+        ("2 * x", "x + 2", False, "passed"),
+        ("return", "raise", False, "TypeError"),
+    ],
+)
+def test_a_mutation_and_what_the_check_says(replace, by, between, answer):
+    namespace = {}
+    for n in (0, 1):
+        mutations.run(CELLS[n], "cell", namespace)
+    mutation = {"check": "(3.1)", "replace": replace, "by": by, "between": between}
+    assert mutations.outcome(mutation, CELLS, namespace).startswith(answer)
+    mutations.run(CELLS[2], "cell", namespace)  # the fork has left no trace
+
+
+def test_a_mutation_that_fits_no_more():
+    with pytest.raises(ValueError, match="no cell up to the check"):
+        mutations.place_of({"check": "(3.1)", "replace": "4 * x"}, CELLS)
+    with pytest.raises(ValueError, match="0 checks have"):
+        mutations.place_of({"check": "(3.2)", "replace": "x"}, CELLS)
 
 
 def test_not_a_notebook(tmp_path):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
+from pathlib import Path
 
 import notebooks
 import pytest
+import rules
 import torch
 import yaml
 
@@ -119,6 +121,22 @@ def test_table_of_factors(factor):
     low, high = (float(cell.replace("−", "-")) for cell in row[1:3])
     assert (low, high) == (factor.low, factor.high)
     assert row[3].startswith(factor.unit)
+
+
+# --- language ----------------------------------------------------------------------------------
+
+
+def test_pages_docstrings_and_messages_keep_to_plain_english():
+    folders = ("pages", "vae_tutorial", "benchmarks", "_ext")
+    files = [path for path in notebooks.project_files() if path.parts[0] in folders]
+    files += [Path("intro.md"), Path("README.md"), Path("CONTRIBUTING.md")]
+    texts = {
+        str(path): (notebooks.ROOT / path).read_text(encoding="utf-8")
+        for path in files
+        if path.suffix in (".md", ".py")
+    }
+    found = {name: rules.STIFF.findall(text) for name, text in texts.items()}
+    assert not {name: phrases for name, phrases in found.items() if phrases}
 
 
 # --- glossary, introduction, contents ---------------------------------------------------------

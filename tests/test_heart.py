@@ -18,7 +18,7 @@ LAYERS = (
     ("train.engine",),
     ("train",),
     ("measure",),
-    ("plots", "checks"),
+    ("diagrams", "plots", "pretrained", "checks"),
     ("__main__",),
 )
 """From the bottom up: a module imports from its own layer and from those before it."""

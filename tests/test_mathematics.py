@@ -487,5 +487,5 @@ def test_every_check_can_fail(number):
     source = (notebooks.ROOT / "tests" / "test_mathematics.py").read_text(encoding="utf-8")
     (equation,) = [e for e in numbered.tested_equations(PAGE, source) if e.number == number]
     (check,) = equation.checks
-    assert check.says, "a line that says what it is held against"
+    assert check.says, "a line that says what it is compared with"
     assert check.assertions or re.search(r"\b(close|agree)\(", check.code)

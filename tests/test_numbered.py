@@ -30,7 +30,10 @@ def test_equations_of_a_notebook_with_their_checks():
 
 
 def test_a_check_before_its_equation_and_an_equation_without_a_check():
-    cells = [code("# check (3.1): early\nassert True"), markdown("## S\n\n$$ x \\tag{3.1} $$")]
+    cells = [
+        code("#@title ✓ checked: (3.1) early\nassert True"),
+        markdown("## S\n\n$$ x \\tag{3.1} $$"),
+    ]
     (equation,) = numbered.notebook_equations(cells)
     assert equation.checks == []
 
@@ -45,12 +48,13 @@ def test_fenced_code_holds_no_heading_and_no_equation():
 @pytest.mark.parametrize(
     ("first", "names"),
     [
-        ("# check (3.1): by hand", ("3.1",)),
-        ("# check (3.1), (3.2): both, unlike (3.3)", ("3.1", "3.2")),
-        ("# check (M.4)", ("M.4",)),
-        ("# check: nothing", ()),
-        ("# checked (3.1)", None),
-        ("x = 1  # check (3.1)", None),
+        ("#@title ✓ checked: (3.1) by hand", ("3.1",)),
+        ("#@title ✓ checked: (3.1) and (3.2) both ways", ("3.1", "3.2")),
+        ("#@title ✓ checked: (M.4)", ("M.4",)),
+        ("#@title ✓ checked: the loss", ()),
+        ("#@title Draw Figure 3.1", None),
+        ("# check (3.1): by hand", None),
+        ("x = 1  #@title ✓ checked: (3.1)", None),
     ],
 )
 def test_what_a_check_names(first, names):
@@ -62,13 +66,11 @@ def test_assertions_are_counted_where_they_can_fail():
     assert numbered.Check((), "", source).assertions == 2
 
 
-def test_a_check_says_what_it_is_held_against_over_several_lines():
-    cells = [
-        markdown("$$ x \\tag{3.1} $$"),
-        code("# check (3.1): by the first way,\n# and by the second\nassert x"),
-    ]
+def test_a_check_says_what_it_is_compared_with():
+    title = "#@title ✓ checked: (3.1) and (3.2) by two ways, as (3.1) says"
+    cells = [markdown("$$ x \\tag{3.1} $$"), code(f"{title}\nassert x")]
     (equation,) = numbered.notebook_equations(cells)
-    assert equation.checks[0].says == "by the first way, and by the second"
+    assert equation.checks[0].says == "by two ways, as (3.1) says"
 
 
 def test_equations_of_a_page_with_their_tests():

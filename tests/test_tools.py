@@ -25,10 +25,13 @@ DRAFT = [
     ("markdown", "# Sums", []),
     ("code", "# set-up", []),
     ("markdown", "*Not measured yet.*", ["measured"]),
+    ("code", "import vae_tutorial as vt\n\nvt.plots.use_style()", []),
     ("markdown", "## A sum\n\n$$ 1 + 1 = 2 \\tag{3.1} $$", []),
-    ("code", "# check (3.1): by counting\nassert 1 + 1 == 2\nprint(1 + 1)", []),
-    ("code", "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);", ["hide-input"]),
+    ("code", "#@title ✓ checked: (3.1) by counting\nassert 1 + 1 == 2\nprint(1 + 1)", []),
+    ("code", "#@title Draw Figure 3.1\nvt.diagrams.Diagram(3, 1);", []),
     ("markdown", "**Figure 3.1.** A *line* from $x=1$, in `blue`.\n\nMore.", []),
+    ("code", "#@title Draw Figure 3.2\nvt.diagrams.graphical_model();", []),
+    ("markdown", "**Figure 3.2.** A model.", []),
     ("markdown", "## Takeaways\n\n## Exercises\n\n## Where to read on", []),
 ]
 
@@ -70,7 +73,8 @@ def test_a_run_stores_the_measurement(executed):
 
 
 def test_a_run_gives_figures_their_caption_as_alternative_text(executed):
-    metadata = notebooks.read(executed)["cells"][5]["metadata"]
+    metadata = notebooks.read(executed)["cells"][6]["metadata"]
+    assert metadata["mystnb"]["image"]["width"].endswith("px")  # stored at twice the size
     assert metadata["mystnb"]["image"]["alt"] == "Figure 3.1. A line from x=1, in blue."
 
 

@@ -1,4 +1,7 @@
-"""Check chapters against the project's rules: `python tools/check_notebooks.py [FILE …]`."""
+"""Check chapters against the project's rules: `python tools/check_notebooks.py [FILE …]`.
+
+With `--count` it prints the size of each chapter instead.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 import notebooks
+import numbered
 import rules
 
 
@@ -23,7 +27,23 @@ def problems(path: Path, repository: str) -> list[str]:
     ]
 
 
+def counted(path: Path) -> str:
+    """One line: words, diagrams and checks of a chapter."""
+    cells = notebooks.read(path)["cells"]
+    main, boxes, exercises = numbered.words(cells)
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    drawn = sum("diagrams." in source for source in code)
+    checks = sum(numbered.named_in_check(source) is not None for source in code)
+    return (
+        f"{path.stem:26} main path {main:5,} words, boxes {boxes:5,}, exercises {exercises:5,}; "
+        f"{drawn} diagrams, {checks} checks, {len(code)} code cells"
+    )
+
+
 def main(arguments: list[str]) -> int:
+    if "--count" in arguments:
+        print("\n".join(counted(path) for path in notebooks.chapter_files()))
+        return 0
     paths = [Path(name) for name in arguments] or notebooks.chapter_files()
     repository = notebooks.repository_address()
     found = [line for path in paths for line in problems(path, repository)]

@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numbered
+
 ROOT = Path(__file__).resolve().parent.parent
 SETUP_TAGS = ["setup", "hide-cell"]
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab's word, JupyterLab's
 NOT_PROJECT = {".git", ".venv", ".venv-book", "_build", "runs", "__pycache__"}
 KEY = "vae_tutorial"  # our place in the metadata of notebooks and cells
 
 # A `%pip` line is no Python, and would be an error inside the `if`.
 SETUP = """\
-# On Colab: install this book's package. Anywhere else: nothing to do.
+#@title Set-up: on Colab, install this book's package; anywhere else, nothing to do
 from importlib.util import find_spec
 
 if find_spec("google") and find_spec("google.colab"):
@@ -72,6 +75,11 @@ def joined(text: str | list[str]) -> str:
 
 def tags(cell: dict[str, Any]) -> list[str]:
     return cell["metadata"].get("tags", [])
+
+
+def fold_tag(cell: dict[str, Any]) -> str:
+    """A check is closed as a whole; of a figure, only the code."""
+    return "hide-cell" if numbered.named_in_check(cell["source"]) is not None else "hide-input"
 
 
 def digest(source: str) -> str:

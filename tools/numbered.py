@@ -16,6 +16,7 @@ from typing import Any
 FENCE = re.compile(r"^(```+|~~~+).*?^\1\s*?$", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 TAG = re.compile(r"\\tag\{([^}]*)\}")
+CHECKED = "✓ checked:"  # how the title of a cell that only verifies starts
 HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 
 
@@ -55,12 +56,18 @@ def prose(source: str) -> str:
     return FENCE.sub("", source)
 
 
+def title_of(source: str) -> str | None:
+    """What a folded cell says of itself: `#@title …` in its first line; None for open cells."""
+    found = re.match(r"#@title +(.+?) *(?:\n|$)", source)
+    return found[1] if found else None
+
+
 def named_in_check(source: str) -> tuple[str, ...] | None:
-    """`("3.1",)` for a cell whose first line is `# check (3.1): …`; None for other cells."""
-    first = source.split("\n", 1)[0]
-    if not re.match(r"# *check\b", first):
+    """`("3.1",)` for a cell titled `✓ checked: (3.1) …`; None for cells that are no checks."""
+    title = title_of(source)
+    if title is None or not title.startswith(CHECKED):
         return None
-    return tuple(re.findall(r"\((\w+\.\d+)\)", first.split(":", 1)[0]))
+    return tuple(re.findall(r"\((\w+\.\d+)\)", title))
 
 
 def marks(cells: list[dict[str, Any]]) -> Iterator[Mark]:
@@ -74,6 +81,38 @@ def marks(cells: list[dict[str, Any]]) -> Iterator[Mark]:
             text = prose(cell["source"])
             for found in re.finditer(rf"^##? .*$|{TAG.pattern}", text, re.MULTILINE):
                 yield Mark("section", n) if found[1] is None else Mark("equation", n, (found[1],))
+
+
+BOX = re.compile(r"<details.*?</details>", re.DOTALL)
+
+
+def words(cells: list[dict[str, Any]]) -> tuple[int, int, int]:
+    """The words of a chapter: on its main path, in its boxes, and in its exercises.
+
+    Boxes are `<details>`; exercises run from their heading to the next of that level. A formula
+    in a line counts as one word; displayed formulas and code count nothing.
+    """
+    main = boxes = exercises = 0
+    within = False
+    for cell in cells:
+        if cell["cell_type"] != "markdown":
+            continue
+        text = prose(cell["source"])
+        for heading in re.findall(r"^## +(.+?)\s*$", text, re.MULTILINE):
+            within = heading == "Exercises"
+        if within:
+            exercises += _count(text)
+        else:
+            boxed = sum(_count(box) for box in BOX.findall(text))
+            boxes += boxed
+            main += _count(BOX.sub("", text))
+    return main, boxes, exercises
+
+
+def _count(text: str) -> int:
+    text = re.sub(r"\$[^$]+\$", " formula ", DISPLAY.sub(" ", text))
+    text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"<[^>]+>", " ", text))
+    return sum(any(c.isalnum() for c in word) for word in text.split())
 
 
 def page_equations(markdown: str, heading: str = "") -> list[Equation]:
@@ -117,10 +156,9 @@ def tested_equations(markdown: str, tests: str) -> list[Equation]:
 
 
 def _comment(source: str) -> str:
-    """What a check says of itself: the comment that it opens with, after the colon."""
-    opening = re.match(r"(?:#.*(?:\n|$))+", source)[0]
-    text = " ".join(line.lstrip("# ").rstrip() for line in opening.splitlines())
-    return text.partition(":")[2].strip()
+    """What a check says of itself: its title, without the equations that it starts with."""
+    text = title_of(source).removeprefix(CHECKED)
+    return re.sub(r"^(?:[\s,:]|and |\(\w+\.\d+\))+", "", text).strip()
 
 
 def _decorated(node: ast.stmt) -> tuple[str, ...]:

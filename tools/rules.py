@@ -16,7 +16,14 @@ import notebooks
 import numbered
 
 Problem = tuple[int, str]
-MAX_OUTPUT = 1_000_000  # characters of all outputs of a chapter
+MAX_OUTPUT = 2_000_000  # characters of all outputs of a chapter; figures have two pixels for one
+MAX_WORDS = 4000  # on the main path; see numbered.words
+MAX_LINES, MAX_COLUMNS = 20, 88  # of an open code cell
+MIN_DIAGRAMS = 2
+STIFF = re.compile(
+    r"\b(?:(?:held|holds?|holding) (?:\w+ )?against|(?:to|cannot|can.t) be had"
+    r"|[Ww]ho(?:so)?ever|one who)\b"
+)
 FORBIDDEN_TAGS = {"nbval-ignore-output", "nbval-skip", "raises-exception", "skip-execution"}
 SECTIONS = ["Takeaways", "Exercises", "Where to read on"]
 MACHINE_PATH = re.compile(
@@ -153,7 +160,7 @@ def figures(chapter: Chapter) -> Iterator[Problem]:
 
 
 def equations(chapter: Chapter) -> Iterator[Problem]:
-    """Numbers run 1, 2, …; a cell `# check (N.M)` follows each before the next section."""
+    """Numbers run 1, 2, …; a cell titled `✓ checked: (N.M)` follows each in its section."""
     count, open_ones, known = 0, {}, set()
     for mark in numbered.marks(chapter.notebook["cells"]):
         if mark.kind == "section":
@@ -167,8 +174,6 @@ def equations(chapter: Chapter) -> Iterator[Problem]:
             open_ones[name] = mark.cell
             known.add(name)
         else:
-            if not mark.names:
-                yield mark.cell, "a check names what it checks: `# check (3.1): …`"
             for name in mark.names:
                 open_ones.pop(name, None)
                 if name not in known:
@@ -182,7 +187,7 @@ def _unchecked(open_ones: dict[str, int]) -> Iterator[Problem]:
             n,
             (
                 f"equation ({name}) is not checked before its section ends; add a code cell whose "
-                f"first line is `# check ({name}): …`"
+                f"first line is `#@title ✓ checked: ({name}) …`"
             ),
         )
 
@@ -195,6 +200,8 @@ def plain_markdown(chapter: Chapter) -> Iterator[Problem]:
         source = cell["source"]
         if re.search(r"^\s*(```+\{|:::)", source, re.MULTILINE):
             yield n, "holds a MyST directive, which Colab shows raw; write plain Markdown"
+        if role := re.search(r"\{[a-z:]+\}`", numbered.prose(source)):
+            yield n, f"holds the role {role[0]}, which Colab shows raw; write a plain link"
         for word in ("details", "summary"):
             if len(re.findall(rf"<{word}[\s>]", source)) != source.count(f"</{word}>"):
                 yield n, f"<{word}> and </{word}> do not pair up within the cell"
@@ -215,7 +222,63 @@ def headings(chapter: Chapter) -> Iterator[Problem]:
         yield 0, f"the closing sections are ## {', ## '.join(SECTIONS)}; found {closing or 'none'}"
 
 
+def main_path(chapter: Chapter) -> Iterator[Problem]:
+    """A reader gets through a chapter: the rest goes into closed boxes, or out."""
+    words, _, _ = numbered.words(chapter.notebook["cells"])
+    if words > MAX_WORDS:
+        yield 0, f"its main path has {words:,} words; {MAX_WORDS:,} is the most. Use closed boxes"
+    for n, text in chapter.markdown:
+        if re.search(r"<details[^>]*\bopen\b", text):
+            yield n, "a box is closed when the page opens; remove `open`"
+
+
+def short_code(chapter: Chapter) -> Iterator[Problem]:
+    """Open code teaches, so it is short; no code is wider than a page."""
+    for n, cell in chapter.cells:
+        lines = cell["source"].splitlines()
+        if cell["cell_type"] == "code":
+            folded = numbered.title_of(cell["source"]) is not None
+            if not folded and len(lines) > MAX_LINES:
+                yield n, f"has {len(lines)} lines; an open cell has {MAX_LINES} at most"
+        else:
+            lines = [line for block in fenced(cell["source"]) for line in block.splitlines()]
+        if widest := [line for line in lines if len(line) > MAX_COLUMNS]:
+            yield n, f"a line of code has {len(widest[0])} columns; {MAX_COLUMNS} is the most"
+
+
+def fenced(markdown: str) -> list[str]:
+    return [match[0] for match in numbered.FENCE.finditer(markdown)]
+
+
+def folded(chapter: Chapter) -> Iterator[Problem]:
+    """A cell with a title is closed in the book, on Colab and in JupyterLab; no other cell is."""
+    for n, cell in chapter.code:
+        if notebooks.tags(cell).count("setup"):
+            continue
+        meta = {key: cell["metadata"].get(key) for key in ("cellView", "jupyter")}
+        hidden = {"hide-input", "hide-cell"} & set(notebooks.tags(cell))
+        if numbered.title_of(cell["source"]) is None:
+            if hidden or any(meta.values()):
+                yield n, "is folded without a title; its first line should be `#@title …`"
+        elif hidden != {notebooks.fold_tag(cell)} or meta != notebooks.FOLDED:
+            yield n, f"has a title but is not folded; {chapter.remake}"
+
+
+def diagrams(chapter: Chapter) -> Iterator[Problem]:
+    drawn = [n for n, cell in chapter.code if "diagrams." in cell["source"]]
+    if len(drawn) < MIN_DIAGRAMS:
+        yield 0, f"has {len(drawn)} diagrams; draw {MIN_DIAGRAMS} with vt.diagrams"
+
+
+def english(chapter: Chapter) -> Iterator[Problem]:
+    """Phrases that no lecturer would say."""
+    for n, cell in chapter.cells:
+        if found := STIFF.search(cell["source"]):
+            yield n, f"says {found[0]!r}; write “compared with”, “available”, “a reader who”, …"
+
+
 RULES: list[Callable[[Chapter], Iterator[Problem]]] = [
     setup_cell, executed, measured, clean_outputs, no_loose_ends,
-    figures, equations, plain_markdown, headings,
+    figures, equations, plain_markdown, headings, main_path, short_code, folded, diagrams,
+    english,
 ]  # fmt: skip

@@ -6,7 +6,9 @@ What is stored beside the outputs: seconds, device and versions, a hash of every
 
 from __future__ import annotations
 
+import base64
 import datetime
+import io
 import os
 import platform
 import re
@@ -18,10 +20,12 @@ from pathlib import Path
 
 import nbformat
 import notebooks
+import numbered
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from PIL import Image
 
 SECONDS_PER_CELL = 1800
 DEVICE = """
@@ -97,14 +101,52 @@ def prepare(notebook: nbformat.NotebookNode, repository: str) -> None:
         if cell.get("id") is None or cell["id"] in seen:
             cell["id"] = f"cell-{n:03d}"
         seen.add(cell["id"])
-        cell.metadata = {
-            key: value for key, value in cell.metadata.items() if key in ("tags", "mystnb")
-        }
+        cell.metadata = {"tags": notebooks.tags(cell)}
+        if cell.cell_type == "code":
+            fold(cell)
+        if not cell.metadata["tags"]:
+            del cell.metadata["tags"]
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},
     }
+
+
+def fold(cell: nbformat.NotebookNode) -> None:
+    """Close a cell that has a title: in the book, on Colab and in JupyterLab."""
+    tags = [tag for tag in cell.metadata["tags"] if tag not in ("hide-input", "hide-cell")]
+    title = numbered.title_of(cell.source)
+    if title is not None:
+        setup = "setup" in tags
+        tags.append("hide-cell" if setup else notebooks.fold_tag(cell))
+        cell.metadata.update(notebooks.FOLDED)
+        if setup or title.startswith(numbered.CHECKED):
+            cell.metadata["mystnb"] = {"code_prompt_show": title, "code_prompt_hide": title}
+    cell.metadata["tags"] = tags
+
+
+def shrink_pictures(cell: nbformat.NotebookNode) -> None:
+    """Store a PNG with at most 256 colours where that makes it smaller: a third, as a rule."""
+    for output in cell.get("outputs", []):
+        if "image/png" not in output.get("data", {}):
+            continue
+        before = base64.b64decode(output["data"]["image/png"])
+        picture = Image.open(io.BytesIO(before))
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        after = io.BytesIO()
+        few.save(after, "PNG", optimize=True)
+        if len(after.getvalue()) < len(before):
+            output["data"]["image/png"] = base64.b64encode(after.getvalue()).decode()
+
+
+def shown_width(cell: nbformat.NotebookNode) -> dict[str, str]:
+    """The width of a figure on the page: half its pixels, since it is stored at twice the size."""
+    for output in notebooks.outputs(cell):
+        size = output.get("metadata", {}).get("image/png", {})
+        if "width" in size:
+            return {"width": f"{size['width']}px"}
+    return {}
 
 
 def finish(notebook: nbformat.NotebookNode, seconds: float, device: str) -> None:
@@ -125,9 +167,13 @@ def finish(notebook: nbformat.NotebookNode, seconds: float, device: str) -> None
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
+        shrink_pictures(cell)
         cell.metadata[notebooks.KEY] = {"source": notebooks.digest(cell.source)}
         if notebooks.images(cell) and below is not None:
-            cell.metadata["mystnb"] = {"image": {"alt": alternative_text(below.source)}}
+            cell.metadata["mystnb"] = {
+                **cell.metadata.get("mystnb", {}),
+                "image": {"alt": alternative_text(below.source)} | shown_width(cell),
+            }
 
 
 def alternative_text(caption: str, longest: int = 300) -> str:

@@ -1,6 +1,6 @@
 """Variational autoencoders, small enough to read: the package behind the book's chapters."""
 
-from vae_tutorial import plots
+from vae_tutorial import diagrams, plots
 from vae_tutorial.data import (
     FACTORS,
     DamagedDataError,
@@ -49,6 +49,7 @@ from vae_tutorial.objectives import (
     log_weights,
     reconstruction_error,
 )
+from vae_tutorial.pretrained import load_pretrained
 from vae_tutorial.train import (
     History,
     TrainingDivergedError,
@@ -87,6 +88,7 @@ __all__ = [
     "ais",
     "bdmc",
     "compare_samples",
+    "diagrams",
     "draw_factors",
     "draw_images",
     "draw_strokes",
@@ -103,6 +105,7 @@ __all__ = [
     "kl",
     "load",
     "load_images",
+    "load_pretrained",
     "log_likelihood",
     "log_weights",
     "mean_elbo",

@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = _command(commands, "train", train)
     add("--dataset", default="stroke-digits", help="stroke-digits, mnist, fashion-mnist or kmnist")
-    add("--offline", help="the set to take where the first can't be had, e.g. stroke-digits")
+    add("--offline", help="the set to take where the first is not available, e.g. stroke-digits")
     add("--network", choices=["conv", "mlp"], default="conv", help="encoder and decoder")
     add("--latent-dim", type=int, default=32, help="latent dimensions D")
     add("--epochs", type=int, default=5, help="passes over the training images")

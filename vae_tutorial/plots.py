@@ -8,6 +8,7 @@ so they read the same on a light and on a dark page.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
@@ -50,8 +51,16 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults to the book's style, for this process."""
+    """Set matplotlib's defaults to the book's style, for this process.
+
+    In a notebook, figures get two pixels for one, so that they are sharp on today's screens.
+    """
     plt.rcParams.update(STYLE)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if getattr(shell, "kernel", None) is not None:  # Jupyter, Colab
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
 
 
 def images(
@@ -75,7 +84,7 @@ def images(
     pictures = _checked_pictures(batch, value_range)
     columns = None if columns is None else whole_number("columns", columns)
     count, channels, height, width = pictures.shape
-    columns = min(count, columns or math.ceil(math.sqrt(2.5 * count)))
+    columns = min(count, columns or round(math.sqrt(2.5 * count)))
     rows = math.ceil(count / columns)
     size = rows * (height + GAP) - GAP, columns * (width + GAP) - GAP
     sheet = torch.full((channels, *size), float(channels == 3))  # white between the images

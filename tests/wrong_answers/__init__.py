@@ -9,6 +9,8 @@ hint that must appear in its report:
     WRONG = {"kl": [(averaged, "averaged over the latent dimensions"), …]}
 
 An exercise has at least three, with pieces that differ: one mistake, one hint. They are written as
-a student would write them, not copied from the suspects, so that the test does not compare the
-checks with themselves. `test_checks.py` finds the modules by their names.
+a student would write them, not copied from the slips, so that the test does not compare the checks
+with themselves. `chapter_0N` holds typical mistakes; `more_0N` is a trial, whose pieces are what
+the check said: "The largest deviation" where it did not name the mistake. `test_checks.py` finds
+the modules by their names.
 """

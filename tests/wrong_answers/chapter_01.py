@@ -234,7 +234,7 @@ def denoise_flat(noisy, images, sigma):
 WRONG = {
     "explained-share": [
         (share_left, "the share that is left over"),
-        (share_of_power, "the squares of the pixels themselves"),
+        (share_of_power, "You divided by the squares of the pixels. Subtract `x.mean(0)` first."),
         (share_one_grey, "one grey for all pixels"),
         (share_mean_of_pixels, "You averaged the shares of the pixels"),
         (share_mean_of_images, "You averaged the shares of the images"),
@@ -249,7 +249,7 @@ WRONG = {
     "masking-error": [
         (mask_unused, "The model saw the clean images"),
         (mask_dropout, "divided by 1 − drop"),
-        (mask_noise, "Pixels that are not dropped have changed"),
+        (mask_noise, "No pixel is 0, and the pixels have changed: that is noise, or a"),
         (mask_everything, "Every pixel was dropped"),
         (mask_turned, "the mask keeps what it should drop"),
         (mask_always_half, "whatever `drop` says"),
@@ -269,7 +269,7 @@ WRONG = {
         (mask_in_place, "Argument 2 is changed in place"),
     ],
     "best-denoiser": [
-        (denoise_two_sigma, "divided the squared distance by 2σ"),
+        (denoise_two_sigma, "You divided by 2σ. The exponent has the variance, 2σ²."),
         (denoise_no_half, "The ½ is missing in the exponent"),
         (denoise_no_sigma, "σ is not used"),
         (denoise_by_distance, "You took the distance"),

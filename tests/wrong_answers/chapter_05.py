@@ -284,12 +284,18 @@ WRONG = {
         (bits_without_channels, "channels are missing"),
         (bits_of_mnist, "784 whatever the shape"),
         (bits_by_log_ten, "log 10 for log 2"),
-        (bits_on_average, "averaged over the images"),
+        (bits_on_average, "These are the mean over the whole batch of the right results."),
     ],
     "attribute-direction": [
-        (direction_over_all, "leaks in"),
+        (
+            direction_over_all,
+            "That is the difference over all classes at once: differences between",
+        ),
         (direction_backwards, "sign is wrong"),
-        (direction_by_size, "each counts once"),
+        (
+            direction_by_size,
+            "You weighted the classes by their numbers of images. Each counts once.",
+        ),
         (direction_of_length_one, "length 1"),
         (direction_summed, "summed over the classes"),
         (direction_for_each_class, "One difference for each class"),

@@ -26,8 +26,8 @@ def check(name: str, answer: Any = None) -> None:
     """Prints the report on `answer`, a student's answer to the exercise `name`.
 
     Points come property by property, with a hint for each that does not hold. Inputs are drawn
-    afresh at each call. Nothing is raised, whatever the answer does, and the caller's random state
-    stays as it was.
+    afresh at each call. Nothing is raised, whatever the answer does, a call that does not end is
+    stopped, and the caller's random state stays as it was.
     """
     try:
         print(grade(name, answer))
@@ -38,8 +38,8 @@ def check(name: str, answer: Any = None) -> None:
 def grade(name: str, answer: Any = None, seed: int | None = None) -> Report:
     """The report on `answer` as a `Report`, whose text is what `check` prints.
 
-    `seed` makes the inputs the same at every call: so a class is graded on the same ones. Raises
-    `UnknownExerciseError`, a `ValueError`, where there is no exercise of that name.
+    `seed` makes the inputs the same at every call, so that a class is graded on the same ones.
+    Raises `UnknownExerciseError`, a `ValueError`, if there is no exercise of that name.
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise ValueError(f"seed must be a whole number or None, got {seed!r}")

@@ -1,31 +1,32 @@
-"""Runs answers, oracles and suspects of one exercise, all in the same way."""
+"""Runs answers, right answers and suspects of one exercise, all in the same way."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from vae_tutorial.checks.compare import close, with_error_of
-from vae_tutorial.checks.core import Case, Draw, Exercise, Property, Suspect
+from vae_tutorial.checks.causes import Search
+from vae_tutorial.checks.compare import Misfit, flat
+from vae_tutorial.checks.core import Case, Exercise, Property
+from vae_tutorial.checks.mutants import replaced
 from vae_tutorial.checks.sandbox import Outcome, attempt, seed_all
 
 RESULT = Property("the result itself", 0)
 
 
 class Runner:
-    """The exercise with its inputs, drawn from `seed`."""
+    """One answer to one exercise, on inputs drawn from `seed`."""
 
-    def __init__(self, exercise: Exercise, seed: int) -> None:
-        self.exercise = exercise
-        self.seed = seed % 2**60
-        self.call = exercise.call or (lambda answer, *inputs: answer(*inputs))
-        self.drawn = self._draw(exercise.inputs, 0)
-
-    def cases(self, each: Property, place: int) -> Sequence[Case]:
-        """The inputs of the property that stands at `place`."""
-        return self.drawn if each.inputs is None else self._draw(each.inputs, place)
+    def __init__(self, exercise: Exercise, answer: Any, seed: int) -> None:
+        self.exercise, self.seed = exercise, seed % 2**60
+        self.answer = self.usable(answer)
+        self.names = list(inspect.signature(exercise.answer).parameters)
+        self.drawn = self.draw(exercise.inputs, 0)
+        self.slow = False
 
     def usable(self, answer: Any) -> Any:
         """The answer as something to call; a value becomes a function that returns it."""
@@ -33,20 +34,34 @@ class Runner:
             return answer
         return lambda: answer
 
-    def measured(self, each: Property, answer: Any, n: int, inputs: Case) -> Outcome:
-        """What the property measures on `answer`, on the inputs of case `n`."""
-        measure = each.measure or self.call
-        if each.measure is not None and each.through_call:
-            subject = lambda *arguments: self.call(answer, *arguments)  # noqa: E731
-        else:
-            subject = answer
-        # The subject goes in by closure: it is not one of the things to be copied.
-        return attempt(lambda *copies: measure(subject, *copies), *inputs, seed=self.seed + n)
+    def draw(self, draw: Any, place: int) -> Sequence[Case]:
+        # Not the seed of a call: an answer's noise would be the very numbers of its inputs.
+        seed = self.seed + 1000 * (place + 1)
+        seed_all(seed)  # for inputs that take no generator, such as the weights of a network
+        return [()] if draw is None else draw(torch.Generator().manual_seed(seed))
 
-    def expected(self, each: Property, n: int, inputs: Case) -> Any:
+    def measured(self, each: Property, answer: Any, n: int, inputs: Case) -> Outcome:
+        """What the property measures on `answer`, on the inputs of case `n`.
+
+        Right answers and suspects get double precision, unless a network is among the inputs; the
+        student's gets the inputs as they are.
+        """
+        if answer is not self.answer and not any(isinstance(x, nn.Module) for x in inputs):
+            inputs = tuple(x.double() if _is_float(x) else x for x in inputs)
+        if each.measure is None:
+            return attempt(answer, *inputs, seed=self.seed + n)
+
+        def subject(*given: Any) -> Any:  # what it changes in place, a measure does not see
+            copies = (x.clone() if isinstance(x, Tensor) else x for x in given)
+            return answer(*(given if each.hygiene else copies))
+
+        # The subject goes in by closure: it is not one of the things to be copied.
+        return attempt(lambda *copies: each.measure(subject, *copies), *inputs, seed=self.seed + n)
+
+    def right(self, each: Property, n: int, inputs: Case) -> Any:
         """The right result. An error in finding it is a fault of the check, and goes up."""
         if each.expected is None:
-            outcome = self.measured(each, self.exercise.oracle, n, inputs)
+            outcome = self.measured(each, self.exercise.answer, n, inputs)
         elif callable(each.expected):
             outcome = attempt(each.expected, *inputs, seed=self.seed + n)
         else:
@@ -55,40 +70,48 @@ class Runner:
             raise outcome.error
         return outcome.value
 
-    def matching(
-        self,
-        each: Property,
-        cases: Sequence[Case],
-        got: Sequence[Any],
-        expected: Sequence[Any],
-    ) -> str | None:
-        """The hint of the first suspect that gives the student's results, in every case."""
-        for suspect in each.suspects + self.exercise.suspects:
-            if self._made_by(suspect, each, cases, got, expected):
+    def cause(self, each: Property, cases: Sequence[Case], got: Sequence[Any]) -> str | None:
+        """The hint that explains the results in all cases, if there is one."""
+        exercise = self.exercise
+        if isinstance(each.expected, bool):
+            return None
+
+        def measured(answer: Any, case: Case) -> Any:
+            n = next((n for n, other in enumerate(cases) if other is case), 0)
+            outcome = self.measured(each, answer, n, case)
+            if outcome.error is not None:
+                raise outcome.error
+            return outcome.value
+
+        sizes = [exercise.sizes(*case) if exercise.sizes else {} for case in cases]
+        search = Search(got, cases, exercise.answer, measured, self.names, sizes, self.answer)
+        trouble = _not_finite(got)
+        for old, new, hint in exercise.slips:
+            slip = replaced(exercise.answer, old, new)
+            if search.made_by(slip) or (trouble and search.made_by(_in_single(slip))):
+                return hint
+        for suspect in exercise.suspects:
+            if search.made_by(self.usable(suspect.answer)):
                 return suspect.hint
+        return (trouble or search.cause()) if cases[0] else None
+
+
+def _in_single(answer: Any) -> Any:
+    """The answer in single precision, where other numbers under- and overflow."""
+    return lambda *inputs: answer(*(x.float() if _is_float(x) else x for x in inputs))
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_floating_point()
+
+
+def _not_finite(got: Sequence[Any]) -> str | None:
+    try:
+        numbers = flat(tuple(got))
+    except (Misfit, ValueError, RuntimeError):
         return None
-
-    def _made_by(
-        self,
-        suspect: Suspect,
-        each: Property,
-        cases: Sequence[Case],
-        got: Sequence[Any],
-        expected: Sequence[Any],
-    ) -> bool:
-        right_too = True
-        for n, inputs in enumerate(cases):
-            made = self.measured(each, self.usable(suspect.answer), n, inputs)
-            if made.error is not None:
-                return False
-            like = with_error_of(made.value, expected[n])
-            if not close(got[n], like, each.rtol, each.atol):
-                return False
-            right_too = right_too and close(made.value, expected[n], each.rtol, each.atol)
-        return not right_too  # a suspect that is right within the error explains nothing
-
-    def _draw(self, draw: Draw | None, place: int) -> Sequence[Case]:
-        # Not the seed of a call: an answer's noise would be the very numbers of its inputs.
-        seed = self.seed + 1000 * (place + 1)
-        seed_all(seed)  # for inputs that take no generator, such as the weights of a network
-        return [()] if draw is None else draw(torch.Generator().manual_seed(seed))
+    if bool(numbers.isnan().any()):
+        return "Some of the results are NaN: a logarithm or root of a negative number, or 0/0."
+    if bool(numbers.isinf().any()):
+        return "Some of the results are infinite: an exponential too large, or a division by 0."
+    return None

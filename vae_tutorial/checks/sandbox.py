@@ -1,4 +1,4 @@
-"""Calls of a student's code: on copies, with random numbers of their own, quiet, and caught."""
+"""Calls of a student's code: on copies, with seeded random numbers, quiet, limited, and caught."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vae_tutorial.checks import limit
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -33,7 +35,7 @@ def caller_state_kept() -> Iterator[None]:
     """Random states, default type, gradient mode and device are afterwards what they were.
 
     Inside, tensors are made on the CPU, in single precision, with gradients, whatever the notebook
-    has set: exercises draw small inputs.
+    has set.
     """
     python, array, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -63,8 +65,8 @@ def seed_all(seed: int) -> None:
 def attempt(function: Callable[..., Any], *arguments: Any, seed: int) -> Outcome:
     """Calls `function` on copies of the arguments; what it prints goes nowhere.
 
-    Its result comes back without its graph. Any error is caught, an exit too, and only
-    `KeyboardInterrupt` passes: so a student can stop an answer that does not come to an end.
+    Its result comes back without its graph. Any error is caught, an exit and the end of the time
+    limit too; only `KeyboardInterrupt` passes, so that a student can stop the check.
     """
     seed_all(seed)
     torch.set_default_dtype(torch.float32)  # the call before may have changed it
@@ -76,6 +78,7 @@ def attempt(function: Callable[..., Any], *arguments: Any, seed: int) -> Outcome
             stack.enter_context(warnings.catch_warnings())
             stack.enter_context(torch.enable_grad())
             warnings.simplefilter("ignore")
+            stack.enter_context(limit.time_limit(limit.SECONDS))
             return Outcome(plain(function(*copied(arguments))), printed=screen.used)
     except KeyboardInterrupt:
         raise
@@ -97,12 +100,12 @@ def copied(value: Any) -> Any:
     """A copy that can be changed without harm; functions and other values stay themselves."""
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(value.requires_grad)
-    if isinstance(value, (nn.Module, np.ndarray, torch.Generator)):
-        return value.clone_state() if isinstance(value, torch.Generator) else copy.deepcopy(value)
+    if isinstance(value, (nn.Module, np.ndarray)):
+        return copy.deepcopy(value)
     if isinstance(value, dict):
         return {key: copied(each) for key, each in value.items()}
     if type(value) in (tuple, list):
-        return type(value)(copied(each) for each in value)
+        return type(value)(map(copied, value))
     return value
 
 
@@ -112,24 +115,31 @@ def plain(value: Any) -> Any:
         value.close()  # else Python warns, later and out of sight, that nobody awaited it
     if isinstance(value, Tensor):
         if value.is_nested or value.layout is not torch.strided:
-            raise TypeError("the result is a sparse or nested tensor, and an ordinary one is asked")
+            raise TypeError(
+                "the result is a sparse or nested tensor, where an ordinary one belongs"
+            )
         return value.detach().as_subclass(Tensor).clone()
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
-        return tuple(plain(each) for each in value)
+        return tuple(map(plain, value))
     return value
 
 
 def told(error: BaseException) -> str:
     """An error in one line: its type, its message, and the student's line that raised it."""
+    if isinstance(error, limit.TooSlow):
+        return (
+            f"it did not end within {limit.SECONDS:g} seconds{_place(error)}. Look for a loop that "
+            "never ends; the inputs here are small"
+        )
     kind = type.__getattribute__(type(error), "__name__")
     try:
         message = " ".join(str(error).split())
         message = message if len(message) <= 300 else message[:300] + " …"
-        return (f"{kind}: {message}" if message else kind) + _place(error)
+        return "it raised " + (f"{kind}: {message}" if message else kind) + _place(error)
     except Exception:  # the error's own __str__ fails
-        return kind
+        return f"it raised {kind}"
 
 
 def _place(error: BaseException) -> str:

@@ -101,7 +101,7 @@ def load_images(
     `root` is the folder of the real sets, laid out as torchvision does
     (``MNIST/raw/train-images-idx3-ubyte``). By default it is what the environment variable
     `VAE_TUTORIAL_DATA` names, else a folder in the user's cache; `VAE_TUTORIAL_CACHE` moves the
-    cache. With ``offline="stroke-digits"`` a real set that can't be had is replaced by the
+    cache. With ``offline="stroke-digits"`` a real set that is not available is replaced by the
     stroke digits, a notice is printed, and `name` of the result says so.
 
     Torchvision checks the MD5 of what it downloads. The unpacked files are checked at every
@@ -146,7 +146,7 @@ def _find(name: str, root: str | os.PathLike[str] | None) -> Path:
             f"- Tried to download them there: {reason}.\n"
             "Ways out: connect to the network; name a folder that holds the files by root= or by "
             'the environment variable VAE_TUTORIAL_DATA; or pass offline="stroke-digits", to '
-            "use the embedded digits where this set can't be had."
+            "use the embedded digits where this set is not available."
         )
     return folder
 

@@ -1,0 +1,223 @@
+"""The right answers that the checks compare with, against independent ones."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from vae_tutorial.checks.compare import doubles
+from vae_tutorial.checks.registry import find
+
+
+def normal(mu: Tensor, logvar: Tensor) -> td.Normal:
+    return td.Normal(mu, torch.exp(0.5 * logvar))
+
+
+def kl_of_two(mu_q, logvar_q, mu_p, logvar_p):
+    return td.kl_divergence(normal(mu_q, logvar_q), normal(mu_p, logvar_p)).sum(-1)
+
+
+def kl(mu, logvar):
+    return kl_of_two(mu, logvar, 0 * mu, 0 * mu)
+
+
+def laplace_energy(x, x_hat, scale):
+    return -td.Independent(td.Laplace(x_hat, scale * torch.ones_like(x)), 3).log_prob(x)
+
+
+def explained_share(x, x_hat):
+    """By sums and sums of squares, pixel by pixel: no centred image is formed."""
+    left = total = 0.0
+    for pixel, rebuilt in zip(x.flatten(1).T.tolist(), x_hat.flatten(1).T.tolist(), strict=True):
+        left += sum((a - b) ** 2 for a, b in zip(pixel, rebuilt, strict=True))
+        total += sum(a * a for a in pixel) - sum(pixel) ** 2 / len(pixel)
+    return 1 - left / total
+
+
+def best_denoiser(noisy, images, sigma):
+    """Bayes' rule with torch's normal density, one pair of images after the other."""
+    answers = []
+    for one in noisy:
+        log_p = torch.stack([td.Normal(clean, sigma).log_prob(one).sum() for clean in images])
+        shares = (log_p - torch.logsumexp(log_p, 0)).exp()
+        answers.append(sum(share * clean for share, clean in zip(shares, images)))
+    return torch.stack(answers)
+
+
+def coordinate_ascent(mean, covariance, start, sweeps):
+    """A sweep solves a triangular system; a variance is that of z_i given all the others."""
+    precision, variances = torch.linalg.inv(covariance), []
+    error = (start - mean)[:, None]
+    for _ in range(sweeps):
+        right = -precision.triu(1) @ error
+        error = torch.linalg.solve_triangular(precision.tril(), right, upper=False)
+    for i, row in enumerate(covariance):
+        others = [j for j in range(len(mean)) if j != i]
+        known = torch.linalg.solve(covariance[others][:, others], row[others])
+        variances.append(row[i] - row[others] @ known)
+    return mean + error[:, 0], torch.stack(variances)
+
+
+def log_mean_weight(log_joint, log_q):
+    return torch.stack([exact_log_mean(w) for w in (log_joint - log_q).T.tolist()])
+
+
+def exact_log_mean(log_w):
+    with localcontext() as context:
+        context.prec = 50
+        weights = [Decimal(each).exp() for each in log_w]
+        return torch.tensor(float((sum(weights) / len(weights)).ln()), dtype=torch.float64)
+
+
+def jackknife(log_w):
+    """By sums of the weights themselves, with fifty digits."""
+    found = []
+    for column in log_w.T.tolist():
+        with localcontext() as context:
+            context.prec = 50
+            weights = [Decimal(each).exp() for each in column]
+            total, count = sum(weights), len(weights)
+            without = [((total - each) / (count - 1)).ln() for each in weights]
+            mean = sum(without) / count
+            spread = sum((each - mean) ** 2 for each in without) * (count - 1) / count
+            estimate = count * (total / count).ln() - (count - 1) * mean
+            found.append((float(estimate), float(spread.sqrt())))
+    return tuple(torch.tensor(part, dtype=torch.float64) for part in zip(*found))
+
+
+def leave_one_out(values, scores):
+    """The covariance of each column, with K − 1 below."""
+    pairs = torch.stack([values, scores])
+    return torch.stack([torch.cov(pairs[:, :, n])[0, 1] for n in range(values.shape[1])])
+
+
+def bits_per_dim(nats, shape):
+    """By the code length: a probability of exp(−nats) is 2^−bits."""
+    return torch.from_numpy(-np.log2(np.exp(-nats.numpy()))) / np.zeros(shape).size
+
+
+def attribute_direction(mu, has, labels):
+    """With the groups as weights."""
+    codes, mask, classes, steps = mu.numpy(), has.numpy(), labels.numpy(), []
+    for label in set(classes.tolist()):
+        w = np.where(classes == label, 1.0, 0.0)
+        if (w * mask).sum() and (w * ~mask).sum():
+            steps.append(np.average(codes, 0, w * mask) - np.average(codes, 0, w * ~mask))
+    return sum(steps) / len(steps)
+
+
+def hidden_beta(loss, n, D):
+    per_square = loss.error_weight / (n if loss.mean_over_pixels else 1)
+    return loss.kl_weight / (D if loss.mean_over_latents else 1) / (2 * per_square)
+
+
+def rate_in_three(mu, logvar, z):
+    """With torch's own mixtures."""
+    (images, latents), stddev = mu.shape, torch.exp(0.5 * logvar)
+    own = td.Independent(normal(mu, logvar), 1)
+    whole = td.MixtureSameFamily(td.Categorical(torch.ones(images).double()), own)
+    single = td.MixtureSameFamily(
+        td.Categorical(torch.ones(latents, images).double()),
+        td.Normal(mu.T.contiguous(), stddev.T.contiguous()),
+    )
+    log_q, log_singles = whole.log_prob(z), single.log_prob(z).sum(-1)
+    information, correlation = (own.log_prob(z) - log_q).mean(), (log_q - log_singles).mean()
+    return information, correlation, kl(mu, logvar).mean() - information - correlation
+
+
+def annealed_weights(log_start, log_target, betas, z, move):
+    """Grouped the other way: what each move adds, and the two ends of the path."""
+    log_w = -log_start(z)
+    for beta in betas[1:-1]:
+        height = lambda u, b=beta: torch.lerp(log_start(u), log_target(u), b)  # noqa: E731
+        log_w, z = log_w + height(z), move(z, height)
+        log_w = log_w - height(z)
+    return log_w + log_target(z)
+
+
+def von_mises_slope(kappa, z):
+    """By the definition: the quantile of a fixed level moves, and (4.13) is not used."""
+    h = 1e-4 * kappa
+    levels = von_mises_cdf(kappa, z)
+    return (quantile(kappa + h, levels) - quantile(kappa - h, levels)) / (2 * h)
+
+
+def von_mises_cdf(kappa, z):
+    """By Simpson's rule on both sides of z, 600 steps each."""
+    unit, weights = torch.linspace(0, 1, 601).double(), torch.full((601,), 2.0).double()
+    weights[1::2], weights[0], weights[-1] = 4.0, 1.0, 1.0
+
+    def mass(low, high):
+        t = low[:, None] + (high - low)[:, None] * unit
+        return (torch.exp(kappa[:, None] * (t.cos() - 1)) * weights).sum(1) * (high - low) / 1800
+
+    below = mass(torch.full_like(z, -math.pi), z)
+    return below / (below + mass(z, torch.full_like(z, math.pi)))
+
+
+def quantile(kappa, levels):
+    low, high = torch.full_like(levels, -math.pi), torch.full_like(levels, math.pi)
+    for _ in range(45):  # to 2π / 2^45, about 2e-13
+        middle = (low + high) / 2
+        below = von_mises_cdf(kappa, middle) < levels
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2
+
+
+def one_epoch(model, images, rate, batch_size):
+    """In closed form: the gradient of the model is the same for every image and all weights."""
+    numbers = sum(p.numel() for p in model.parameters())
+    start = images.flatten(1).sum(1).mean() + 2.5 * sum(
+        p.detach().sum() for p in model.parameters()
+    )
+    sizes = [len(part) for part in images.split(batch_size)]
+    fall = sum(n * size for n, size in enumerate(sizes)) * 2.5 * numbers * 2.5 * rate
+    return start - fall / len(images)
+
+
+ORACLES = {
+    "explained-share": explained_share,
+    "best-denoiser": best_denoiser,
+    "kl-of-two": kl_of_two,
+    "log-mean-weight": log_mean_weight,
+    "coordinate-ascent": coordinate_ascent,
+    "laplace-energy": laplace_energy,
+    "kl": kl,
+    "hidden-beta": hidden_beta,
+    "leave-one-out": leave_one_out,
+    "von-mises-slope": von_mises_slope,
+    "bits-per-dimension": bits_per_dim,
+    "attribute-direction": attribute_direction,
+    "one-epoch": one_epoch,
+    "jackknife": jackknife,
+    "rate-in-three": rate_in_three,
+    "annealed-weights": annealed_weights,
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_right_answers_are_right(name):
+    exercise = find(name)
+    draws = [exercise.inputs, *(each.inputs for each in exercise.properties if each.inputs)]
+    single = name == "one-epoch"
+    for seed in (1, 2):
+        for draw in draws:
+            for case in draw(torch.Generator().manual_seed(seed)):
+                case = tuple(x if single else in_double(x) for x in case)
+                expected, got = ORACLES[name](*case), exercise.answer(*case)
+                parts = zip(got, expected) if isinstance(expected, tuple) else [(got, expected)]
+                for mine, right in parts:
+                    tolerance = 1e-4 if single else 1e-6
+                    torch.testing.assert_close(
+                        doubles(mine), doubles(right), rtol=tolerance, atol=tolerance
+                    )
+
+
+def in_double(x):
+    return x.double() if isinstance(x, Tensor) and x.is_floating_point() else x

@@ -1,0 +1,84 @@
+"""Well-trained models that come with the package: weights in float16, loaded with one call.
+
+    model = vt.load_pretrained("mnist-conv")
+
+How they were made stands in `benchmarks/well_trained.py`; its measurements, with the command, the
+device and the checksum of each file of weights, in `benchmarks/results/gpu/`. The files here are
+written from those by `benchmarks/ship_weights.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vae_tutorial.models.networks import ConvDecoder, ConvEncoder
+from vae_tutorial.models.vae import VAE
+
+FOLDER = Path(__file__).parent
+CHANNELS = (16, 32)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A file of weights, the sizes of its networks, and how good it was when it was made."""
+
+    file: str
+    sha256: str
+    latent_dim: int
+    hidden: int
+    negative_elbo: float
+    """Nats per image: 10,000 test images of MNIST, dynamic binarisation, 100 samples of z."""
+
+    def build(self) -> VAE:
+        sizes = (self.latent_dim, CHANNELS, self.hidden)
+        return VAE(ConvEncoder(*sizes), ConvDecoder(*sizes))
+
+
+PRETRAINED = {
+    "mnist-conv": Pretrained(
+        "mnist-conv.npz",
+        "4a46faea4700609225bf9a864844cb462c6c35c7b0f5986034b1bb5e4f032eab",
+        32,
+        256,
+        90.12,
+    ),
+    "mnist-conv-2d": Pretrained(
+        "mnist-conv-2d.npz",
+        "ee1837b971843bd18328934e7cc2c4426ce7603937300ddd06c29137125ae441",
+        2,
+        128,
+        139.36,
+    ),
+}
+
+
+def load_pretrained(name: str, device: str | torch.device = "cpu") -> VAE:
+    """A trained VAE, in float32 and in evaluation mode, on `device`.
+
+    - `"mnist-conv"`: chapter 5's convolutional VAE, 32 latent dimensions, 124 epochs on MNIST;
+      test −ELBO 90.1 nats per image.
+    - `"mnist-conv-2d"`: a smaller one with two latent dimensions, for maps; 139.4 nats.
+
+    Both were trained on the first 55,000 training images with dynamic binarisation, one seed.
+    Raises `ValueError` for another name, and `RuntimeError` where the file is damaged.
+    """
+    if name not in PRETRAINED:
+        raise ValueError(f"name must be one of {sorted(PRETRAINED)}, got {name!r}")
+    which = PRETRAINED[name]
+    content = (FOLDER / which.file).read_bytes()
+    if hashlib.sha256(content).hexdigest() != which.sha256:
+        raise RuntimeError(
+            f"{FOLDER / which.file} is damaged: its checksum is not the one that was stored. "
+            "Install the package again."
+        )
+    with np.load(io.BytesIO(content)) as arrays:
+        weights = {key: torch.from_numpy(arrays[key]).float() for key in arrays.files}
+    model = which.build()
+    model.load_state_dict(weights)
+    return model.eval().to(device)
