@@ -142,7 +142,7 @@ def annealed_weights(log_start, log_target, betas, z, move):
 
 
 def von_mises_slope(kappa, z):
-    """By the definition: the quantile of a fixed level moves, and (4.13) is not used."""
+    """By the definition: the quantile of a fixed level moves, and (4.11) is not used."""
     h = 1e-4 * kappa
     levels = von_mises_cdf(kappa, z)
     return (quantile(kappa + h, levels) - quantile(kappa - h, levels)) / (2 * h)

@@ -250,7 +250,7 @@ WRONG = {
         (loo_in_place, "Argument 1 is changed in place"),
     ],
     "von-mises-slope": [
-        (circle_no_minus, "The minus sign of (4.13) is missing"),
+        (circle_no_minus, "The minus sign of (4.11) is missing"),
         (circle_no_normaliser, "The normalising constant"),
         (circle_not_divided, "Divide it by the density at z"),
         (circle_constant_once, "too small by it"),

@@ -234,7 +234,7 @@ WRONG = {
         ),
         (circle_to_pi, "A right answer without the factor `torch.linspace(0, 1, 2001,"),
         (circle_times_density, "You multiplied by the density at z. Divide by it."),
-        (circle_by_z, "You differentiated the density with respect to z. (4.13) has the"),
+        (circle_by_z, "You differentiated the density with respect to z. (4.11) has the"),
         (circle_derivative_of_ratio, "The largest deviation"),
         (circle_slope_of_cosine, "The largest deviation"),
         (circle_coarse, "The largest deviation"),

@@ -157,11 +157,11 @@ _BEST_DENOISER = Exercise(
         (_WEIGHTS, "torch.full_like(d, 1 / d.shape[1])",
          "That is the mean of all images, whatever the noisy one looks like."),
         (".reshape(noisy.shape)", ".reshape(noisy.shape) - noisy",
-         "That is the correction, r(x̃) − x̃ in (1.11). Asked for is r(x̃)."),
+         "That is the correction, r(x̃) − x̃ in (1.7). Asked for is r(x̃)."),
         ("return (weights @ images.flatten(1)).reshape(noisy.shape)",
          "return ((weights @ "
          "images.flatten(1)).reshape(noisy.shape) - noisy) / sigma**2",
-         "That is the score. By (1.11) the best denoiser is x̃ + σ² times it."),
+         "That is the score. By (1.7) the best denoiser is x̃ + σ² times it."),
         (_WEIGHTS, f"({_EXPONENT}).exp() / ({_EXPONENT}).exp().sum(1, True)",
          "All weights were 0 to the computer, and 0/0 is NaN: use `softmax`, which takes "
          "logarithms."),

@@ -168,7 +168,7 @@ _COORDINATE_ASCENT = Exercise(
         ("others / precision[i, i]", "others", "The sum is not divided by Λ_ii."),
         ("1 / precision.diagonal()", "covariance.diagonal()",
          "These are the marginal variances Σ_ii. Mean field arrives at the smaller 1/Λ_ii, "
-         "(2.16)."),
+         "(2.13)."),
         ("1 / precision", "precision", "These are the precisions Λ_ii. The variance is 1/Λ_ii."),
         ("1 / precision", "1 / covariance",
          "These are 1/Σ_ii. Invert the matrix, then take its diagonal: 1/Λ_ii."),

@@ -101,14 +101,14 @@ _VON_MISES = Exercise(
     ),
     slips=(
         (_RESULT, _RESULT[1:],
-         "The minus sign of (4.13) is missing: a growing κ pulls every sample towards 0."),
+         "The minus sign of (4.11) is missing: a growing κ pulls every sample towards 0."),
         (" - mean_cosine", "",
          "The normalising constant depends on κ as well: the derivative of log q is cos t − "
          "I₁(κ)/I₀(κ)."),
         (_RESULT, f"{_RESULT} * {_DENSITY}",
-         "That is −∂Q/∂κ. Divide it by the density at z, (4.13)."),
+         "That is −∂Q/∂κ. Divide it by the density at z, (4.11)."),
         (_RESULT, f"{_RESULT[1:]} * {_DENSITY}",
-         "That is ∂Q/∂κ. (4.13) has minus it, divided by the density at z."),
+         "That is ∂Q/∂κ. (4.11) has minus it, divided by the density at z."),
         (_RESULT, f"{_RESULT} * {_DENSITY}**2",
          "You multiplied by the density at z. Divide by it."),
         (_RESULT, f"{_RESULT} / (2 * math.pi * torch.special.i0(kappa))",
@@ -121,12 +121,12 @@ _VON_MISES = Exercise(
          "That is the score, ∂ log q/∂κ: how the density at z changes, not how z moves. Integrate "
          "it times the density, then divide."),
         ("(t.cos() - mean_cosine) * ratio", "ratio",
-         "You integrated the density. (4.13) needs its derivative with respect to κ, q times (cos "
+         "You integrated the density. (4.11) needs its derivative with respect to κ, q times (cos "
          "t − I₁(κ)/I₀(κ))."),
         ("- mean_cosine", "- 1 / mean_cosine",
          "The derivative of log I₀(κ) is I₁(κ)/I₀(κ); yours is upside down."),
         ("t.cos() - mean_cosine", "-k * t.sin()",
-         "You differentiated the density with respect to z. (4.13) has the derivative with "
+         "You differentiated the density with respect to z. (4.11) has the derivative with "
          "respect to κ."),
         (_RESULT, "-z / (2 * kappa)",
          "That is the slope of a normal variable with variance 1/κ, which the von Mises "

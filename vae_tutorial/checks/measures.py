@@ -52,8 +52,8 @@ def unchanged_inputs(answer: Callable[..., Any], *inputs: Any) -> bool:
         if not same(now, then):
             raise Unmet(
                 f"Argument {place} is changed in place, by an operation such as `x += 1`, "
-                "`x.exp_()` or `x[0] = 1`. Whoever called goes on with the changed values. Make a "
-                "new tensor: `x = x + 1`."
+                "`x.exp_()` or `x[0] = 1`. Its caller goes on with the changed values. "
+                "Make a new tensor: `x = x + 1`."
             )
     return True
 
