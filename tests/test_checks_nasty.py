@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -347,3 +348,16 @@ def test_an_alarm_of_the_caller_still_rings():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert rung
+
+
+def test_a_profiler_runs_after_a_limit_that_was_kept():
+    """Python 3.11 hangs here if the mark of a pending error is left behind."""
+    code = (
+        "import sys\n"
+        "from vae_tutorial.checks import limit\n"
+        "with limit._watcher(30): pass\n"
+        "sys.setprofile(lambda *_: None)\n"
+        "def f(): return 1\n"
+        "assert f() == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

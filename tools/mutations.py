@@ -27,7 +27,6 @@ from typing import Any
 import notebooks
 import numbered
 
-os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "VAE_TUTORIAL_PROGRESS": "0"}
 FOLDER = notebooks.ROOT / "tests" / "mutations"
 Namespace = dict[str, Any]
 
@@ -156,7 +155,8 @@ def try_all(chapter: Path) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    import torch
+    os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "VAE_TUTORIAL_PROGRESS": "0"}
+    import torch  # after the settings that it reads
     from run_chapters import chosen_files
 
     torch.set_num_threads(1)  # a fork keeps no threads
