@@ -45,6 +45,15 @@
       if (!image.alt && image.closest("article")) {
         complaints.push(`figure without alternative text: ${image.src}`);
       }
+      const style = getComputedStyle(image);
+      const inside = (size, ...edges) =>
+        size - edges.reduce((sum, edge) => sum + parseFloat(style[edge]), 0);
+      const shape =
+        inside(image.clientWidth, "paddingLeft", "paddingRight") /
+        inside(image.clientHeight, "paddingTop", "paddingBottom");
+      if (Math.abs((shape * image.naturalHeight) / image.naturalWidth - 1) > 0.03) {
+        complaints.push(`image out of shape: ${image.src}`);
+      }
     }
     return complaints;
   },
