@@ -189,8 +189,8 @@ WRONG = {
         (share_plus_one, "A right answer with the sign of `error.sum() / spread.sum()` turned"),
     ],
     "masking-error": [
-        (mask_columns, "Pixels of an image are dropped together, whole columns. Draw the mask"),
-        (mask_rows, "Pixels of an image are dropped together, whole rows. Draw the mask in"),
+        (mask_columns, "Pixels of an image are dropped together: whole columns. Draw the mask"),
+        (mask_rows, "Pixels of an image are dropped together: whole rows. Draw the mask in"),
         (mask_exact_count, "Every image lost the same number of pixels, or nearly (36 of 144)."),
         (
             mask_exact_count_of_the_batch,
