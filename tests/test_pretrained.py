@@ -23,7 +23,7 @@ def test_a_model_loads(name):
 
 
 def test_all_files_together_are_small():
-    files = [pretrained.FOLDER / which.file for which in pretrained.PRETRAINED.values()]
+    files = [pretrained.FOLDER / f"{name}.npz" for name in pretrained.PRETRAINED]
     assert sorted(files) == sorted(pretrained.FOLDER.glob("*.npz"))
     assert sum(path.stat().st_size for path in files) < TOTAL
 

@@ -267,7 +267,7 @@ def folded(chapter: Chapter) -> Iterator[Problem]:
 def diagrams(chapter: Chapter) -> Iterator[Problem]:
     drawn = [n for n, cell in chapter.code if "diagrams." in cell["source"]]
     if len(drawn) < MIN_DIAGRAMS:
-        yield 0, f"has {len(drawn)} diagrams; draw {MIN_DIAGRAMS} with vt.diagrams"
+        yield 0, f"it has {len(drawn)} of {MIN_DIAGRAMS} diagrams; draw them with vt.diagrams"
 
 
 def english(chapter: Chapter) -> Iterator[Problem]:

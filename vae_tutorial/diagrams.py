@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Polygon, Rectangle
 
 INK, PAPER, SHADE = "#1a1a1a", "#ffffff", "#d9d9d9"
@@ -31,14 +30,12 @@ INCHES = 0.6  # of one unit
 class Diagram:
     """An empty sheet, `width` × `height` units, with (0, 0) at its lower left corner."""
 
-    def __init__(self, width: float, height: float, ax: Axes | None = None) -> None:
-        if ax is None:
-            figure = plt.figure(figsize=(width * INCHES, height * INCHES))
-            figure.set_layout_engine("none")  # the axes fill it
-            ax = figure.add_axes((0, 0, 1, 1))
-        ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-        ax.axis("off")
-        self.ax = ax
+    def __init__(self, width: float, height: float) -> None:
+        figure = plt.figure(figsize=(width * INCHES, height * INCHES))
+        figure.set_layout_engine("none")  # the axes fill it
+        self.ax = figure.add_axes((0, 0, 1, 1))
+        self.ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+        self.ax.axis("off")
 
     def variable(
         self, x: float, y: float, text: str, observed: bool = False, radius: float = 0.42
@@ -59,13 +56,13 @@ class Diagram:
 
     def network(
         self, x: float, y: float, text: str, narrows: bool, width: float = 1.8,
-        height: float = 1.7, colour: str | None = None,
+        height: float = 1.7,
     ) -> Patch:  # fmt: skip
         """A network: a trapezium that narrows to the right (an encoder) or widens (a decoder)."""
         left, right = (height / 2, height / 4) if narrows else (height / 4, height / 2)
         a, b = x - width / 2, x + width / 2
         corners = [(a, y - left), (a, y + left), (b, y + right), (b, y - right)]
-        face = colour or (BLUE if narrows else ORANGE)
+        face = BLUE if narrows else ORANGE
         return self._node(Polygon(corners, facecolor=face), x, y, text)
 
     def layer(
@@ -145,40 +142,19 @@ def _middle(node: Patch | tuple[float, float]) -> tuple[float, float]:
     return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
 
 
-def autoencoder(variational: bool = True) -> Diagram:
-    """Encoder, code and decoder: of a VAE, or of an autoencoder without randomness."""
-    sheet = Diagram(11.2, 2.6)
-    y = 1.45
-    x = sheet.box(0.7, y, "image\n$x$", 1.1, 1.1, SHADE)
-    encoder = sheet.network(2.8, y, "encoder", narrows=True)
-    if variational:
-        code = sheet.variable(5.7, y, "$z$")
-        label = "$q_\\phi(z \\mid x)$"
-    else:
-        code, label = sheet.box(5.7, y, "$z$", 0.8, 0.8), ""
-    decoder = sheet.network(8.2, y, "decoder", narrows=False)
-    rebuilt = sheet.box(10.4, y, "image\n$\\hat{x}$", 1.1, 1.1)
-    sheet.arrow(x, encoder)
-    sheet.arrow(encoder, code, label)
-    sheet.arrow(code, decoder)
-    sheet.arrow(decoder, rebuilt)
-    return sheet
-
-
-def graphical_model(inference: bool = True) -> Diagram:
+def graphical_model() -> Diagram:
     """The latent variable model: z and x in a plate of N images, theta outside it.
 
-    With `inference`, the dashed arrow of the approximate posterior too.
+    The dashed arrow, with phi, is the approximate posterior.
     """
     sheet = Diagram(5.2, 3.9)
     sheet.plate(1.5, 0.3, 2.2, 3.3, "$N$")
     z = sheet.variable(2.6, 2.85, "$z$")
     x = sheet.variable(2.6, 1.2, "$x$", observed=True)
-    theta = sheet.note(0.65, 1.2, "$\\theta$", size=13) or (0.65, 1.2)
+    sheet.note(0.65, 1.2, "$\\theta$", size=13)
+    sheet.note(4.55, 2.05, "$\\phi$", size=13)
     sheet.arrow(z, x)
-    sheet.arrow((theta[0] + 0.2, theta[1]), x)
-    if inference:
-        sheet.arrow(x, z, dashed=True, bend=0.75)
-        sheet.note(4.55, 2.05, "$\\phi$", size=13)
-        sheet.arrow((4.4, 2.05), (3.25, 2.05), dashed=True)
+    sheet.arrow((0.85, 1.2), x)
+    sheet.arrow(x, z, dashed=True, bend=0.75)
+    sheet.arrow((4.4, 2.05), (3.25, 2.05), dashed=True)
     return sheet

@@ -26,9 +26,8 @@ CHANNELS = (16, 32)
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A file of weights, the sizes of its networks, and how good it was when it was made."""
+    """Checksum of the file of weights, sizes of the networks, and how good the model is."""
 
-    file: str
     sha256: str
     latent_dim: int
     hidden: int
@@ -42,14 +41,12 @@ class Pretrained:
 
 PRETRAINED = {
     "mnist-conv": Pretrained(
-        "mnist-conv.npz",
         "4a46faea4700609225bf9a864844cb462c6c35c7b0f5986034b1bb5e4f032eab",
         32,
         256,
         90.12,
     ),
     "mnist-conv-2d": Pretrained(
-        "mnist-conv-2d.npz",
         "ee1837b971843bd18328934e7cc2c4426ce7603937300ddd06c29137125ae441",
         2,
         128,
@@ -71,10 +68,11 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> VAE:
     if name not in PRETRAINED:
         raise ValueError(f"name must be one of {sorted(PRETRAINED)}, got {name!r}")
     which = PRETRAINED[name]
-    content = (FOLDER / which.file).read_bytes()
+    file = FOLDER / f"{name}.npz"
+    content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != which.sha256:
         raise RuntimeError(
-            f"{FOLDER / which.file} is damaged: its checksum is not the one that was stored. "
+            f"{file} is damaged: its checksum is not the one that was stored. "
             "Install the package again."
         )
     with np.load(io.BytesIO(content)) as arrays:
