@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import live
 from astroid.manager import AstroidManager
 from docutils import nodes
 from equation_list import EquationList
@@ -124,6 +125,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)
+    live.setup(app)
     app.connect("autodoc-skip-member", skip_details)
     app.connect("doctree-read", keep_tagged_math_whole)
     app.connect("build-finished", copy_mathjax)

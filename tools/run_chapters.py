@@ -86,7 +86,9 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
         coalesce_streams=True,
     )
     start = time.perf_counter()
-    client.execute(env=os.environ | {"VAE_TUTORIAL_PROGRESS": "0"})
+    # no progress bars, and of live figures the still picture: the page brings their scripts
+    quiet = {"VAE_TUTORIAL_PROGRESS": "0", "VAE_TUTORIAL_STILL": "1"}
+    client.execute(env=os.environ | quiet)
     return time.perf_counter() - start
 
 

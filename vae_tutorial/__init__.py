@@ -1,6 +1,6 @@
 """Variational autoencoders, small enough to read: the package behind the book's chapters."""
 
-from vae_tutorial import diagrams, plots
+from vae_tutorial import diagrams, live, plots
 from vae_tutorial.data import (
     FACTORS,
     DamagedDataError,
@@ -103,6 +103,7 @@ __all__ = [
     "iwae_bound",
     "iwae_bounds",
     "kl",
+    "live",
     "load",
     "load_images",
     "load_pretrained",
