@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+
 from vae_tutorial import live
 
 STUB = """VaeLive.register("stub", async (body, options, live) => {
