@@ -33,10 +33,30 @@ class Kind:
     """Width and height of the still picture on the page, in CSS pixels."""
 
     data: tuple[str, ...] = ()
-    """The data files that it loads, `<name>.js` each."""
+    """What it loads by `live.load`, `<name>.js` each: data, and scripts that figures share."""
+
+    narrow: int = 0
+    """Height of the live figure on a phone, in CSS pixels, kept free there until it is live."""
 
 
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {
+    "bound": Kind(
+        "The posterior of one image over the code z, which has two humps, and a normal q that can "
+        "be moved. Below, a bar: the log probability of the image, divided into the ELBO of q and "
+        "the divergence from q to the posterior.",
+        (714, 529),
+        ("bound-math", "bound-drawing"),
+        narrow=712,
+    ),
+    "trick": Kind(
+        "Twenty noise values, each joined to its sample of z, and a function f of z. Left: the "
+        "samples move with μ and σ. Right: they stay, and are weighed by their score. Below: both "
+        "estimates of the derivative from each sample, and their variances.",
+        (714, 639),
+        ("trick-math", "trick-drawing"),
+        narrow=1170,
+    ),
+}
 
 
 def kind(name: str) -> Kind:
@@ -78,7 +98,7 @@ def element(name: str, options: Mapping[str, Any], picture: str) -> str:
     about = kind(name)
     width, height = about.size
     return (
-        f'<div class="live-figure" data-live="{name}" '
+        f'<div class="live-figure" data-live="{name}" style="--live-narrow: {about.narrow}px" '
         f'data-options="{html.escape(json.dumps(dict(options)))}">'
         f'<img class="live-picture" src="{picture}" width="{width}" height="{height}" '
         f'alt="{html.escape(about.description)}"></div>'

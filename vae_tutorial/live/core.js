@@ -78,15 +78,28 @@
   }
 
   // A canvas of `width` × `height` units that is sharp on any screen and as wide as its column
-  // allows. `draw(context)` works in these units; call the returned `redraw` after a change, and
-  // it runs once before the next frame.
+  // allows. `draw(context, colours)` works in these units; call the returned `redraw` after a
+  // change, and it runs once before the next frame.
   function canvas(width, height, attributes, draw) {
+    const style = `width:100%;max-width:${width}px;aspect-ratio:${width}/${height}`;
+    return surface(attributes, style, () => [width, height], draw);
+  }
+
+  // The same as wide as its column and `height` pixels high: its unit is a pixel of the page, so
+  // text keeps its size on a phone. `draw(context, colours, width, height)`.
+  function panel(height, attributes, draw) {
+    const style = `width:100%;height:${height}px`;
+    return surface(attributes, style, (element) => [element.clientWidth || 1, height], draw);
+  }
+
+  function surface(attributes, style, size, draw) {
     const element = make("canvas", { role: "img", ...attributes });
-    element.style.cssText += `;width:100%;max-width:${width}px;aspect-ratio:${width}/${height}`;
+    element.style.cssText += `;${style}`;
     const context = element.getContext("2d");
     let waiting = false;
     function paint() {
       waiting = false;
+      const [width, height] = size(element);
       const shown = element.clientWidth || width;
       const pixels = Math.round(shown * (window.devicePixelRatio || 1));
       if (element.width !== pixels) {
@@ -95,7 +108,7 @@
       }
       context.setTransform(pixels / width, 0, 0, element.height / height, 0, 0);
       context.clearRect(0, 0, width, height);
-      draw(context, palette(element));
+      draw(context, palette(element), width, height);
     }
     function redraw() {
       if (waiting) return;
@@ -140,16 +153,33 @@
     return make("button", { type: "button", text, onclick, ...attributes });
   }
 
+  // Buttons of which at most one is pressed: {value: text} gives {value: element}.
+  function choices(texts, choose) {
+    return Object.fromEntries(
+      Object.entries(texts).map(([value, text]) => [
+        value, button(text, () => choose(value), { "aria-pressed": "false" }),
+      ]),
+    );
+  }
+
+  function press(buttons, chosen) {
+    for (const [value, element] of Object.entries(buttons)) {
+      element.setAttribute("aria-pressed", String(value === chosen));
+    }
+  }
+
   // Let a point of a canvas be dragged, and moved by the arrow keys. `get` and `set` speak in the
-  // canvas' units; an arrow moves by `step`, with Shift by a fifth of it.
+  // canvas' units, of which it has `size`, or in pixels of the page where `size` is null; an arrow
+  // moves by `step`, with Shift by a fifth of it.
   function draggable(element, size, { get, set, step = 10 }) {
     element.tabIndex = 0;
     element.style.touchAction = "none"; // a finger drags the point, not the page
     const place = (event) => {
       const box = element.getBoundingClientRect();
+      const [width, height] = size || [box.width, box.height];
       set(
-        ((event.clientX - box.left) / box.width) * size[0],
-        ((event.clientY - box.top) / box.height) * size[1],
+        ((event.clientX - box.left) / box.width) * width,
+        ((event.clientY - box.top) / box.height) * height,
       );
     };
     element.addEventListener("pointerdown", (event) => {
@@ -183,9 +213,43 @@
     return { element, say };
   }
 
+  // Calls `tick` before each frame from `start` until it returns false; waits out of view.
+  function loop(element, tick) {
+    let running = false;
+    let waiting = false;
+    let seen = true;
+    const ask = () => {
+      if (!running || waiting || !seen) return;
+      waiting = true;
+      requestAnimationFrame(frame);
+    };
+    const frame = () => {
+      waiting = false;
+      if (!running || !seen) return;
+      if (tick() === false) running = false;
+      ask();
+    };
+    new IntersectionObserver((entries) => {
+      seen = entries[entries.length - 1].isIntersecting;
+      ask();
+    }).observe(element);
+    return {
+      start: () => ((running = true), ask()),
+      stop: () => (running = false),
+      running: () => running,
+    };
+  }
+
+  // A number for people: fixed digits, and a real minus sign.
+  function number(value, digits) {
+    const text = Math.abs(value).toFixed(digits);
+    return (value < 0 && Number(text) !== 0 ? "\u2212" : "") + text;
+  }
+
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   window.VaeLive = {
-    register, load, files, make, canvas, palette, slider, button, draggable, announcer, calm,
+    register, load, files, make, canvas, panel, palette, slider, button, choices, press,
+    draggable, announcer, loop, number, calm,
   };
 })();
