@@ -167,6 +167,6 @@ def data_parallel() -> Case:
 
 @control("conv", "digits", "dict")
 def double_precision() -> Case:
-    """Weights and data in float64."""
+    """Weights and data in double precision, float64."""
     case = conv_digits.case()
     return Case(case.model.double(), case.loss, case.data.double())

@@ -123,7 +123,7 @@ def trained_mlp() -> Case:
         recon, mu, logvar = parts.model(x)
         return case.loss(recon, x, mu, logvar)
 
-    train(parts, loss, steps=200)
+    train(parts, loss, steps=150)
     return case
 
 

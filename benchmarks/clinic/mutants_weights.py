@@ -74,7 +74,7 @@ def mean_outside_logarithm(parts: Parts) -> None:
 # ---- what training has made of it
 
 
-def train(parts: Parts, loss, steps: int = 150) -> None:
+def train(parts: Parts, loss, steps: int = 100) -> None:
     """A second of Adam on all examples at once. `loss(x)` is a number."""
     optimiser = torch.optim.Adam(parts.model.parameters(), lr=3e-3)
     for _ in range(steps):

@@ -124,7 +124,13 @@ def book_five_hundred(parts: Parts) -> None:
     parts.reconstruction = lambda recon, x: 500 * mean(recon, x)
 
 
-@mutant("kl-averaged-over-latents", "reconstruction-averaged", "hidden-beta", of=conv_blobs, source=BOLTS)
+@mutant(
+    "kl-averaged-over-latents",
+    "reconstruction-averaged",
+    "hidden-beta",
+    of=conv_blobs,
+    source=BOLTS,
+)
 def bolts_two_means(parts: Parts) -> None:
     """Two means, over pixels and over latents, and a weight of 0.1: β is 4.8 for these sizes."""
     parts.reconstruction = F.mse_loss
