@@ -200,7 +200,7 @@ def ours_learnt_sigma() -> Case:
 
 @control("conv", "digits", "functions")
 def ours_continuous_bernoulli() -> Case:
-    """vt.VAE for grey pixels."""
+    """vt.VAE for grey pixels, with a continuous Bernoulli likelihood."""
     likelihood = vt.ContinuousBernoulliLikelihood()
     return Case(_ours(FULL, likelihood, conv=True), vt.elbo, data.digits(binary=False))
 
