@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {
         "the divergence from q to the posterior.",
         (714, 529),
         ("bound-math", "bound-drawing"),
-        narrow=712,
+        narrow=790,
     ),
     "trick": Kind(
         "Twenty noise values, each joined to its sample of z, and a function f of z. Left: the "
@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
         "estimates of the derivative from each sample, and their variances.",
         (714, 639),
         ("trick-math", "trick-drawing"),
-        narrow=1170,
+        narrow=1250,
     ),
 }
 

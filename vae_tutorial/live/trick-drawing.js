@@ -122,6 +122,9 @@
       text(context, live.number(eps, 0), noiseX(eps, width), NOISE + 22, "center");
     }
     text(context, "ε", 8, NOISE + 5);
+    const [x, top] = peak(state, width);
+    disc(context, x, top, 8, colours.blue, colours.paper);
+    context.fillStyle = colours.ink;
     for (const { eps, z, value, path, motion } of draws) {
       context.fillRect(noiseX(eps, width) - 1, NOISE - 6, 2, 12);
       const from = [placeX(z, width), y(value)];
@@ -131,8 +134,6 @@
       context.fillStyle = colours.ink;
     }
     text(context, "pathwise: samples move", EDGE.left, 14);
-    const [x, top] = peak(state, width);
-    disc(context, x, top, 8, colours.blue, colours.paper);
   }
 
   function drawScore(context, colours, width, state, draws) {
