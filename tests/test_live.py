@@ -110,6 +110,25 @@ def test_random_numbers_are_uniform_and_normal(browser, stub):
     assert abs((normal**4).mean() - 3) < 5 * 96**0.5 * error
 
 
+def test_a_loop_ends_when_its_work_is_done_and_waits_out_of_view(browser, stub):
+    pack_network(stub)
+    body = live.figure("stub", model="model").whole()
+    reader = live_pages.open_figure(browser, stub, f"{body}<p style='margin-top: 3000px'>below</p>")
+    count = """async (selector) => { let n = 0; const element = document.querySelector(selector);
+        const loop = VaeLive.loop(element, () => { n += 1; return n < 3; });
+        const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+        await wait(300); loop.start(); await wait(1000); return [n, loop.running()]; }"""
+    assert reader.page.evaluate(count, ".live-figure") == [3, False]
+    assert reader.page.evaluate(count, "p:last-child") == [0, True]
+
+
+def test_numbers_have_a_minus_sign_where_it_says_something(browser, stub):
+    pack_network(stub)
+    reader = live_pages.open_figure(browser, stub, live.figure("stub", model="model").whole())
+    shown = reader.page.evaluate("[-2.664, -0.004, 0, 1.5, -1e3].map(a => VaeLive.number(a, 2))")
+    assert shown == ["−2.66", "0.00", "0.00", "1.50", "−1000.00"]
+
+
 def test_a_stored_notebook_holds_the_picture_alone(stub, monkeypatch):
     (stub / "model.js").write_text("")
     figure = live.figure("stub", model="model")
