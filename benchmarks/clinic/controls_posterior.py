@@ -137,7 +137,7 @@ def trained_gru_in_eval_mode() -> Case:
         recon, mu, logvar = parts.model(x)
         return case.loss(recon, x, mu, logvar)
 
-    train(parts, loss, steps=60)
+    train(parts, loss, steps=50)
     parts.model.eval()
     return case
 

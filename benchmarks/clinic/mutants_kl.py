@@ -63,7 +63,7 @@ def no_mean(parts: Parts) -> None:
 
 @mutant("kl-part-missing", of=conv_digits)
 def absolute_mean(parts: Parts) -> None:
-    """|μ| for μ²."""
+    """|μ| for μ²: a code far out pays too little, and one near 0 too much."""
     parts.kl = lambda mu, logvar: -0.5 * (1 + logvar - mu.abs() - logvar.exp()).sum(1)
 
 
@@ -149,7 +149,7 @@ def a_tenth(parts: Parts) -> None:
     parts.kl = lambda mu, logvar: 0.1 * kl(mu, logvar)
 
 
-@mutant("hidden-beta", of=mlp_digits)
+@mutant("hidden-beta", "batch-reduction-mixed", of=mlp_digits)
 def minibatch_weight(parts: Parts) -> None:
     """The KL is weighted by batch size over data size, which a mean over examples has done."""
     parts.kl = lambda mu, logvar: len(mu) / 60_000 * kl(mu, logvar)

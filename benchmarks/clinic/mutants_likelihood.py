@@ -82,7 +82,7 @@ def error_rewarded(parts: Parts) -> None:
 
 @mutant("reconstruction-missing", of=(mlp_digits_method, gru_series))
 def kl_only(parts: Parts) -> None:
-    """Only the KL is in the loss."""
+    """Only the KL is in the loss: the decoder is never taught."""
     parts.reconstruction = lambda recon, x: 0.0
 
 
