@@ -30,17 +30,17 @@ def findings(subject: Subject, facts: Sampler) -> list[Finding]:
         return [Finding("posterior-collapsed", shown)]
     recon = view.recon.detach().double().reshape(len(x), -1)
     flat = x.double().reshape(len(x), -1)
+    candidates = [recon]
     if recon.min() < 0 or recon.max() > 1:
-        candidates = [recon, torch.sigmoid(recon)]
-    else:
-        candidates = [recon]
+        candidates.append(torch.sigmoid(recon))  # they may be logits
     mean = flat.mean(0, keepdim=True)  # what a decoder without a code can learn
     of_mean = (flat - mean).square().mean().item()
     of_half = (flat - flat.mean()).square().mean().item()
     errors = [(flat - r).square().mean().item() for r in candidates]
     structured = of_half > 1.05 * of_mean  # the mean image is no constant
-    learnt = min(errors) < of_mean + 0.35 * (of_half - of_mean)
-    if (structured and learnt) or (most < LEAST / 5 and min(errors) < 1.02 * of_mean * len(x) / (len(x) - 1)):
+    learnt = structured and min(errors) < of_mean + 0.35 * (of_half - of_mean)
+    fair = of_mean * len(x) / (len(x) - 1)  # the mean of so few images is fitted to them
+    if learnt or (most < LEAST / 5 and min(errors) < 1.02 * fair):
         return [Finding("posterior-collapsed", f"{shown}, and reconstructions are near the "
                         "mean image")]  # fmt: skip
     return []

@@ -188,8 +188,8 @@ class _Examination:
             except Exception:  # then the size is not the reason
                 pass
             else:
-                return Finding("fixed-input-size", f"a batch of {len(subject.x)} fails, one of "
-                               f"{len(self.all_data)} does not: {robust.first_line(error)}")  # fmt: skip
+                text = f"a batch of {len(subject.x)} fails, one of {len(self.all_data)} does not"
+                return Finding("fixed-input-size", f"{text}: {robust.first_line(error)}")
         return Finding(*why_it_fails(error, None, subject.x))
 
     def _loss(self, facts: sampler.Sampler) -> None:

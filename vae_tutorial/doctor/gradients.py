@@ -125,8 +125,8 @@ def by_differences(subject: Subject) -> list[Finding]:
         for name, mine, others in (("μ", of_mu, of_scale), ("the log-variance", of_scale, of_mu)):
             own = [p for p, a, b in zip(parameters, mine, others) if a and not b]
             if own and (pair := _disagreement(other, own)):
-                return [Finding("gradient-cut-kl", f"moving the weights of {name} changes the loss "
-                                f"by {pair[0]:.3g} a unit; its gradient says {pair[1]:.3g}")]  # fmt: skip
+                text = f"moving the weights of {name} changes the loss by {pair[0]:.3g} a unit"
+                return [Finding("gradient-cut-kl", f"{text}; its gradient says {pair[1]:.3g}")]
     finally:
         torch.set_default_dtype(before)
     return []

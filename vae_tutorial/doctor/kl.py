@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from vae_tutorial.doctor.report import Finding
 from vae_tutorial.doctor.sampler import sigma_of
@@ -134,7 +133,3 @@ def _readings(found: Fit, sampler: str | None, kind: str) -> list[Finding]:
         named = "exp-logvar-as-std" if sampler == "log_std" else "logstd-as-logvar"
         return [Finding(named, text)]
     return [Finding("std-as-logvar", text)]
-
-
-def tensor_like(value: float, like: Tensor) -> Tensor:
-    return torch.full_like(like, value)

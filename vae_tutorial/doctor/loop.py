@@ -67,7 +67,10 @@ def findings(subject: Subject, epoch: Callable[..., Any]) -> list[Finding]:
 
 
 def _watch(
-    subject: Subject, epoch: Callable[..., Any], batches: list[Tensor], watched: nn.Module,
+    subject: Subject,
+    epoch: Callable[..., Any],
+    batches: list[Tensor],
+    watched: nn.Module,
     seed: int = 0,
 ) -> tuple[list[tuple[str, float]], Any]:
     model: nn.Module = copy.deepcopy(watched)

@@ -169,6 +169,8 @@ class Probe:
         if self.subject.whole or self.recon is None or not self.x.is_floating_point():
             return True
         here, x = self(recon=torch.full_like(self.recon, 0.4)), self.x
+        if here == self(recon=torch.full_like(self.recon, 0.6)):
+            return True  # there is no reconstruction term at all
         try:
             self.x = 0.8 * x.flip(0).roll(1, -1)
             return abs(self(recon=torch.full_like(self.recon, 0.4)) - here) > 1e-9 * abs(here)

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -131,7 +132,7 @@ def _read_order(view: View, entries: list[Any], x: Tensor) -> None:
     rest = [t for t in tensors if t is not view.recon]
     if view.recon is None and len(rest) > 2:  # a reconstruction of the wrong size comes first
         view.recon, rest = rest[0], rest[1:]
-    pairs = [(a, b) for a, b in zip(rest, rest[1:]) if a.shape == b.shape]
+    pairs = [(a, b) for a, b in pairwise(rest) if a.shape == b.shape]
     if len(rest) == 3 and rest[0].shape == rest[1].shape == rest[2].shape:
         view.z = rest[2]  # (mu, logvar, z)
     if pairs:

@@ -54,9 +54,9 @@ class Recorder(TorchDispatchMode):
         flat = wanted.detach().flatten()
         for number in range(start, len(self.tensors)):
             tensor = self.tensors[number]
-            if tensor.numel() == flat.numel() and tensor.dtype == flat.dtype:
-                if torch.equal(tensor.flatten(), flat):
-                    return number
+            alike = tensor.numel() == flat.numel() and tensor.dtype == flat.dtype
+            if alike and torch.equal(tensor.flatten(), flat):
+                return number
         return None
 
 

@@ -57,8 +57,9 @@ def modes(subject: Subject) -> list[Finding]:
             subject.training = kept
         changed = [n for n, m in model.named_modules() if m.training != mode]
         if changed:
-            out.append(Finding("mode-changed", f"called in {'train' if mode else 'eval'} mode, "
-                               f"{len(changed)} modules are in the other one afterwards"))  # fmt: skip
+            mode_name = "train" if mode else "eval"
+            out.append(Finding("mode-changed", f"called in {mode_name} mode, {len(changed)} "
+                               "modules are in the other one afterwards"))  # fmt: skip
             break
     moved = [n for n, p in model.named_parameters() if not torch.equal(before[n], p.detach())]
     if moved:

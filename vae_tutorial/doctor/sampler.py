@@ -66,7 +66,7 @@ def study(subject: Subject) -> Sampler:
     facts = Sampler(view, first)
     if view.recon is None:
         return facts
-    other, second = subject.watched(x, seed=1)
+    other = subject.forward(x, seed=1)
     facts.random = not same(view.recon, other.recon)
     if not view.latent:
         return facts
@@ -235,8 +235,8 @@ def _heads(subject: Subject, facts: Sampler) -> list[Finding]:
                              f"of all sizes, is {mu.min():.3g}"))  # fmt: skip
     reads_log = facts.reading in ("logvar", "log_std")
     if reads_log and view.kind not in ("std", "var") and scale.min() >= 0 and scale.max() > 0:
-        found.append(Finding("logvar-nonnegative", f"the smallest of {scale.numel()} "
-                             f"log-variances, inputs of all sizes, is {scale.min():.3g}"))  # fmt: skip
+        found.append(Finding("logvar-nonnegative", f"the smallest of {scale.numel()} log-"
+                             f"variances, inputs of all sizes, is {scale.min():.3g}"))  # fmt: skip
     return found
 
 
