@@ -24,7 +24,7 @@ $(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check run mutations lab clean set-repository python
+.PHONY: help book test check run mutations doctor-bench lab clean set-repository python
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ run: $(FULL)/.ready ## execute the chapters in place (some: CHAPTERS="01 03")
 
 mutations: $(FULL)/.ready ## break what each check verifies, and see it fail (some: CHAPTERS="03")
 	$(FULL)/bin/python tools/mutations.py $(CHAPTERS)
+
+doctor-bench: $(FULL)/.ready ## the doctor on the clinic's patients, five seeds (half an hour)
+	$(FULL)/bin/python benchmarks/doctor_bench.py --seeds 5 --out benchmarks/results/doctor.json
 
 lab: $(FULL)/.ready ## open JupyterLab on the chapters
 	$(FULL)/bin/python -m jupyterlab chapters

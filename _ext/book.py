@@ -10,6 +10,7 @@ from typing import Any
 
 import live
 from astroid.manager import AstroidManager
+from doctor_codes import DoctorCodes
 from docutils import nodes
 from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
@@ -119,6 +120,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("comments_config", {}, "html")
     AstroidManager.brain["module_denylist"] = OtherPackages()
     app.add_search_language(BothSpellings)
+    app.add_directive("doctor-codes", DoctorCodes)
     app.add_directive("equation-list", EquationList)
     app.add_directive("chapter-times", ChapterTimes)
     app.add_directive("reading-plan", ReadingPlan)

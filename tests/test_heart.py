@@ -18,7 +18,7 @@ LAYERS = (
     ("train.engine",),
     ("train",),
     ("measure",),
-    ("diagrams", "plots", "pretrained", "checks"),
+    ("diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("__main__",),
 )
 """From the bottom up: a module imports from its own layer and from those before it."""

@@ -1,6 +1,6 @@
 """Variational autoencoders, small enough to read: the package behind the book's chapters."""
 
-from vae_tutorial import diagrams, live, plots
+from vae_tutorial import diagrams, doctor, live, plots
 from vae_tutorial.data import (
     FACTORS,
     DamagedDataError,
@@ -14,6 +14,7 @@ from vae_tutorial.data import (
     load_images,
     stroke_digit,
 )
+from vae_tutorial.doctor import examine
 from vae_tutorial.measure import (
     active_units,
     ais,
@@ -89,12 +90,14 @@ __all__ = [
     "bdmc",
     "compare_samples",
     "diagrams",
+    "doctor",
     "draw_factors",
     "draw_images",
     "draw_strokes",
     "elbo",
     "embed",
     "evaluate",
+    "examine",
     "fit",
     "float_batch",
     "gaussian_kl",

@@ -1,9 +1,11 @@
-"""The command line: `python -m vae_tutorial train …` and `python -m vae_tutorial sample …`."""
+"""The command line: `python -m vae_tutorial train …`, `sample …` and `doctor …`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
+import json
 import signal
 import sys
 import tempfile
@@ -152,6 +154,33 @@ def sample(options: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Examine a VAE that somebody else wrote; the exit status is 2 where something is wrong."""
+    model = _named(options.model)()
+    loss = None if options.loss is None else _named(options.loss)
+    data = None
+    if options.data is not None:
+        data = torch.load(options.data, weights_only=True)
+    report = vt.examine(model, loss, data, beta=options.beta, seed=options.seed)
+    print(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) if options.json else report)
+    return 0 if report.ok else 2
+
+
+def _named(address: str) -> Callable[..., object]:
+    """What `module:name` means; the folder where the command runs is searched too."""
+    module, colon, name = address.partition(":")
+    if not colon:
+        raise ValueError(f"{address!r}: write module:function, as in my_vae:make_vae")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise ValueError(f"{address}: there is no module {module!r} here ({error})") from error
+    except AttributeError as error:
+        raise ValueError(f"{address}: the module {module!r} has no {name!r}") from error
+
+
 def build(network: str, latent_dim: int) -> vt.VAE:
     """The book's VAE with a Bernoulli likelihood: `network` is `"conv"` or `"mlp"`."""
     if network == "mlp":
@@ -191,6 +220,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="for the draws")
     add("--out", help="the picture's file; by default new-samples.png in the folder")
     add("--overwrite", action="store_true", help="replace the file --out")
+    add = _command(commands, "doctor", doctor)
+    add("model", help="module:function, called without arguments; it returns the model")
+    add("--loss", help="module:function, loss(output, x); by default the model's own")
+    add("--data", help="a file that torch.load reads: a batch (B, …); by default stroke digits")
+    add("--beta", type=float, default=1.0, help="the weight of the KL that was meant")
+    add("--seed", type=int, default=0, help="for the noise")
+    add("--json", action="store_true", help="print the report as JSON")
     return parser
 
 

@@ -205,9 +205,7 @@ class _Examination:
         several = any(code.startswith("iwae") for code in self.report.codes)
         if self.weighted or several:  # such a loss is no sum of two terms
             return
-        if not probe.depends_on_x():
-            self.report.findings.append(Finding("target-wrong", "other data, with the outputs "
-                                                "held, leave the loss as it is"))  # fmt: skip
+        self.look("target", lambda: _target(probe))
         term, half_term = self._terms(probe, half, facts)
         found, half_found = self._kl(probe, half, facts, tolerance)
         if subject.whole and found is not None and found.misfit < tolerance and not self.weighted:
@@ -261,6 +259,12 @@ class _Examination:
             half.of_latents(), kind, facts.reading, tolerance
         ))  # fmt: skip
         return found, again
+
+
+def _target(probe: Probe) -> list[Finding]:
+    if probe.depends_on_x():
+        return []
+    return [Finding("target-wrong", "other data, with the outputs held, leave the loss as it is")]
 
 
 def _constant(term, found, measured, probe) -> list[Finding]:

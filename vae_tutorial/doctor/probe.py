@@ -168,12 +168,14 @@ class Probe:
         """Whether a loss on outputs changes with x while the outputs stay."""
         if self.subject.whole or self.recon is None or not self.x.is_floating_point():
             return True
-        here, x = self(recon=torch.full_like(self.recon, 0.4)), self.x
-        if here == self(recon=torch.full_like(self.recon, 0.6)):
+        generator = torch.Generator().manual_seed(12)
+        recon = 0.1 + 0.8 * torch.rand(self.recon.shape, generator=generator).to(self.recon.dtype)
+        here, x = self(recon=recon), self.x
+        if here == self(recon=1 - recon):
             return True  # there is no reconstruction term at all
         try:
-            self.x = 0.8 * x.flip(0).roll(1, -1)
-            return abs(self(recon=torch.full_like(self.recon, 0.4)) - here) > 1e-9 * abs(here)
+            self.x = x.flip(0).roll(1, -1)  # other data of the same kind
+            return abs(self(recon=recon) - here) > 1e-9 * abs(here)
         finally:
             self.x = x
 
