@@ -277,17 +277,17 @@ CODES: dict[str, Code] = {
         "Sum over an example's own pixels and latents only; average over the batch last.",
         "chapters/03_elbo.html",
     ),
-    "log-saturates": Code(
-        "fault",
-        "The loss is not finite where a pixel is saturated: a logarithm of zero.",
-        "Use binary_cross_entropy_with_logits.",
-        "chapters/05_conv_vae.html",
-    ),
     "logvar-overflow": Code(
         "fault",
         "The loss or the sample is not finite at an extreme log-variance.",
         "Work with logvar, never with log(exp(…)); clamp it if need be.",
         "chapters/04_reparameterization.html",
+    ),
+    "log-saturates": Code(
+        "fault",
+        "The loss is not finite where a pixel is saturated: a logarithm of zero.",
+        "Use binary_cross_entropy_with_logits.",
+        "chapters/05_conv_vae.html",
     ),
     "no-zero-grad": Code(
         "fault",

@@ -175,8 +175,9 @@ class _Examination:
             self.report.findings.append(Finding(
                 "parameters-changed", f"one forward pass and one loss change {', '.join(moved[:3])}"
             ))  # fmt: skip
-        if not torch.isfinite(value):
-            self.report.findings.append(_not_finite(view, value.item()))
+        extreme = _not_finite(view, value.item())
+        if not torch.isfinite(value) or extreme.code == "logvar-overflow":
+            self.report.findings.append(extreme)
         return True
 
     def _first_failure(self, error: Exception) -> Finding:
@@ -294,7 +295,7 @@ def _not_finite(view: Any, value: float) -> Finding:
     scale = getattr(view, "scale", None)
     if scale is not None and view.kind in ("unknown", "logvar", "log_std"):
         largest = scale.detach().abs().max().item()
-        if 60 < largest < float("inf"):
+        if gradients.EXTREME < largest < float("inf"):
             return Finding("logvar-overflow", f"log-variances as large as {largest:.3g} make the "
                            f"loss {value}")  # fmt: skip
     return Finding("non-finite", f"the loss is {value}")

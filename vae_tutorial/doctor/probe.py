@@ -27,6 +27,12 @@ def standard_noise(like: Tensor) -> Tensor:
     return noise / noise.square().mean().sqrt()
 
 
+def moderate(recon: Tensor) -> Tensor:
+    """Random values between 0.1 and 0.9, which cost little as probabilities and as logits."""
+    generator = torch.Generator().manual_seed(12)
+    return (0.1 + 0.8 * torch.rand(recon.shape, generator=generator)).to(recon.dtype)
+
+
 class Probe:
     """The loss on `x`, with parts of the output replaced. `recon` is what the loss looks at."""
 
@@ -168,14 +174,14 @@ class Probe:
         """Whether a loss on outputs changes with x while the outputs stay."""
         if self.subject.whole or self.recon is None or not self.x.is_floating_point():
             return True
-        generator = torch.Generator().manual_seed(12)
-        recon = 0.1 + 0.8 * torch.rand(self.recon.shape, generator=generator).to(self.recon.dtype)
-        here, x = self(recon=recon), self.x
-        if here == self(recon=1 - recon):
+        recon = moderate(self.recon)
+        value, x = self.of_recon(), self.x
+        here = value(recon)
+        if here == value(1 - recon):
             return True  # there is no reconstruction term at all
         try:
             self.x = x.flip(0).roll(1, -1)  # other data of the same kind
-            return abs(self(recon=recon) - here) > 1e-9 * abs(here)
+            return abs(value(recon) - here) > 1e-9 * abs(here)
         finally:
             self.x = x
 
@@ -189,7 +195,7 @@ class Probe:
 
     def of_latents(self) -> Callable[[float, float], float]:
         """The loss at constant μ and scale, with the reconstruction held."""
-        held = self.recon.detach() if self.recon is not None else None
+        held = None if self.recon is None else moderate(self.recon)
         return lambda m, t: self(recon=held, mu=m, scale=t)
 
     def of_recon(self) -> Callable[[Tensor], float]:
