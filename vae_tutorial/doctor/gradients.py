@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_tutorial.doctor import reading
 from vae_tutorial.doctor.report import Finding
