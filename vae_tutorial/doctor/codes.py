@@ -351,4 +351,23 @@ CODES: dict[str, Code] = {
     ),
 }
 
+WRONG_KL = ("kl-constant", "kl-without-half", "hidden-beta", "kl-averaged-over-latents",
+            "kl-averaged-over-pixels", "reconstruction-averaged")  # fmt: skip
+
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    "shared-head": ("encoder-unused", "sample-ignores-mu", "sample-ignores-logvar"),
+    "parameters-changed": ("gradient-cut-kl",),
+    "gradient-cut": ("gradient-cut-kl", "encoder-unused"),
+    "target-wrong": ("wrong-likelihood",),
+    "reconstruction-missing": ("decoder-unused",),
+    "decoder-unused": ("wrong-likelihood",),
+    "kl-part-missing": WRONG_KL,
+    "kl-wrong-prior": WRONG_KL,
+    "kl-sign": WRONG_KL,
+    "std-as-logvar": WRONG_KL,
+    "logstd-as-logvar": WRONG_KL,
+}
+"""What follows from a finding, and is not reported beside it: a KL of the wrong form has no weight
+that could be right or wrong, say."""
+
 ORDER = {code: number for number, code in enumerate(CODES)}

@@ -145,7 +145,8 @@ class Probe:
             new["mu"] = _filled(mu, self.view.mu)
         if scale is not None:
             new["scale"] = _filled(scale, self.view.scale)
-        if self.view.z is not None and mu is not None and scale is not None:
+        drawn = self.view.z is not None and self.view.z is not self.view.mu
+        if drawn and mu is not None and scale is not None:
             reading = self.reading if self.reading not in (None, "constant") else "logvar"
             sigma = sigma_of(reading, new["scale"])
             z = new["mu"] + sigma * standard_noise(self.view.mu)

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
-from vae_tutorial.doctor.codes import CODES, ORDER
+from vae_tutorial.doctor.codes import CODES, EXPLAINS, ORDER
 
 SEVERITIES = ("fault", "warning", "note")
 
@@ -66,13 +66,15 @@ class Report:
         return [finding.code for finding in self.findings]
 
     def sort(self) -> None:
-        """The gravest first; among equals, causes before their consequences."""
+        """The gravest first; causes before their consequences, which are left out if certain."""
 
         def rank(finding: Finding) -> tuple[int, int]:
             return SEVERITIES.index(finding.severity), ORDER[finding.code]
 
         unique = {finding.code: finding for finding in reversed(self.findings)}
-        self.findings = sorted(unique.values(), key=rank)
+        explained = {code for cause in unique for code in EXPLAINS.get(cause, ())}
+        rest = [found for code, found in unique.items() if code not in explained]
+        self.findings = sorted(rest, key=rank)
 
     def to_dict(self) -> dict[str, Any]:
         return {

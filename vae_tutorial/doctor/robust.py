@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from vae_tutorial.doctor.probe import Probe
+from vae_tutorial.doctor.probe import Probe, moderate
 from vae_tutorial.doctor.reconstruction import Term
 from vae_tutorial.doctor.record import RANDOM, write
 from vae_tutorial.doctor.report import Finding
@@ -134,15 +136,16 @@ def saturation(probe: Probe, term: Term | None) -> list[Finding]:
         tried = {"probabilities of exactly 0 and 1": right, "the same, wrong": 1 - right}
     else:
         return []
+    of_recon = probe.of_recon()
     for name, recon in tried.items():
         double, probe.double = probe.double, False  # saturation is a matter of float32
-        value = probe(recon=recon)
+        value = of_recon(recon)
         probe.double = double
         if value != value or abs(value) == float("inf"):
             return [Finding("log-saturates", f"with {name} the loss is {value}")]
     if term.cost is None or term.weight <= 0:
         return []
-    right_value, wrong_value = (probe(recon=recon) for recon in tried.values())
+    right_value, wrong_value = (of_recon(recon) for recon in tried.values())
     worst = (wrong_value - right_value) / term.weight / probe.x[0].numel()
     if worst < LEAST_COST:
         return [Finding("log-saturates", f"a pixel that is certainly wrong costs {worst:.2g} nats; "
@@ -155,7 +158,9 @@ def overflow(probe: Probe, subject: Subject, facts: Sampler, reading: str | None
     if reading not in ("logvar", "log_std") or not probe.sees_latents:
         return []
     high = 80.0 if reading == "logvar" else 40.0
-    held = probe.recon.detach() if probe.recon is not None else None
+    held = moderate(probe.recon) if probe.recon is not None else None
+    if not math.isfinite(probe(recon=held, mu=0.0, scale=0.0)):
+        return []  # it is not the extreme that does it
     for extreme in (high, -40.0):
         scale = torch.zeros_like(probe.view.scale)
         scale[..., :1] = torch.where(
