@@ -14,7 +14,7 @@ from doctor_codes import DoctorCodes
 from docutils import nodes
 from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
-from reading_plan import ChapterTimes, ReadingPlan
+from reading_plan import ChapterList, ReadingPlan
 from spelling import BothSpellings
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -122,7 +122,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_search_language(BothSpellings)
     app.add_directive("doctor-codes", DoctorCodes)
     app.add_directive("equation-list", EquationList)
-    app.add_directive("chapter-times", ChapterTimes)
+    app.add_directive("chapter-list", ChapterList)
     app.add_directive("reading-plan", ReadingPlan)
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("nats-table", NatsTable)

@@ -1,7 +1,8 @@
-"""The directives `chapter-times` and `reading-plan`: what a chapter or a section takes.
+"""The directives `chapter-list` and `reading-plan`: what a chapter or a section takes.
 
 Seconds come from the chapters' stored measurements. Minutes of reading are an estimate from what
-stands on the page, at the speeds below, which the introduction states.
+stands open on the page, at the speeds below, which the introduction states. Exercises state their
+own times.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import numbered
 
 WORDS_PER_MINUTE = 100  # slowly, with a pencil at hand
 MINUTES_PER_EQUATION = 2.0  # a numbered one
-MINUTES_PER_CELL = 1.0  # any cell of code
+MINUTES_PER_CELL = 1.0  # one of code that stands open
+WORTH = {"one": 60, "two": 120, "two to three": 150}  # hours that headings spell out, in minutes
 
 
 @dataclass
@@ -33,18 +35,28 @@ class Section:
 
 
 def sections(cells: list[dict[str, Any]]) -> list[Section]:
-    """A chapter cut at each of its headings, in order; what folds out is not counted."""
-    found = [Section("", 0)]
+    """A chapter cut at each of its headings, in order.
+
+    What folds out is not counted, nor is the section "Exercises".
+    """
+    found, exercises = [Section("", 0)], False
     for cell in cells:
         if cell["cell_type"] == "code":
-            found[-1].minutes += 0 if "setup" in notebooks.tags(cell) else MINUTES_PER_CELL
+            folded = numbered.title_of(cell["source"]) or "setup" in notebooks.tags(cell)
+            counts = not folded and not exercises
+            found[-1].minutes += MINUTES_PER_CELL if counts else 0
             continue
         text = re.sub(r"<details>.*?</details>", "", cell["source"], flags=re.DOTALL)
         for line in re.split(r"^(?=#{1,6} )", numbered.prose(text), flags=re.MULTILINE):
             if heading := re.match(r"(#{1,6}) +(.+)", line):
                 found.append(Section(heading[2].strip(), len(heading[1])))
-            found[-1].minutes += reading_minutes(line)
+                exercises = _within_exercises(found[-1], exercises)
+            found[-1].minutes += 0 if exercises else reading_minutes(line)
     return found
+
+
+def _within_exercises(section: Section, before: bool) -> bool:
+    return section.title == "Exercises" if section.level <= 2 else before
 
 
 def reading_minutes(text: str) -> float:
@@ -75,20 +87,21 @@ def rounded(minutes: float) -> str:
 
 
 def exercises(found: list[Section]) -> str:
-    """`6: 1 h 40 min and an evening`, from headings that end in `(code, 15 minutes)`.
+    """`6 exercises, 1 h 40 min and an evening`, from headings that end in `(code, 15 minutes)`.
 
-    Older headings have no time; then it is their number alone.
+    Empty where a chapter has none.
     """
     titles = [section.title for section in found if re.match(r"Exercise \d", section.title)]
     minutes = sum(
-        int(number) * (60 if unit == "hour" else 1)
+        WORTH.get(number) or int(number) * (60 if unit == "hour" else 1)
         for title in titles
-        for number, unit in re.findall(r"(\d+) (hour|minute)s?\)$", title)
+        for number, unit in re.findall(r", ([\w ]+?) (hour|minute)s?\)$", title)
     )
     evenings = sum(title.endswith("an evening)") for title in titles)
     times = [rounded(minutes)] if minutes else []
     times += ["an evening" if evenings == 1 else f"{evenings} evenings"] if evenings else []
-    return f"{len(titles)}: {' and '.join(times)}" if times else str(len(titles))
+    number = f"{len(titles)} exercise{'s' * (len(titles) != 1)}" if titles else ""
+    return ", ".join(filter(None, [number, " and ".join(times)]))
 
 
 def slug(title: str) -> str:
@@ -113,27 +126,37 @@ class _Pages(SphinxDirective):
         return holder.children
 
 
-class ChapterTimes(_Pages):
-    """A table: one row for each chapter, with what it holds and takes."""
+class ChapterList(_Pages):
+    """The book's chapters, each with what a reader learns and how long it takes.
+
+    Content: `03_elbo: derive the bound, …` a line, all chapters in their order.
+    """
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
-        lines = [
-            "| chapter | reading | running | equations | exercises |",
-            "| --- |" + " --: |" * 4,
-        ]
-        for path in notebooks.chapter_files(Path(self.env.srcdir)):
-            notebook = self.chapter(path.stem)
-            cells = notebook["cells"]
-            title = cells[0]["source"].split("\n", 1)[0].lstrip("# ")
-            found = sections(cells)
-            run = notebook["metadata"].get(notebooks.KEY, {}).get("run", {})
-            lines.append(
-                f"| [{notebooks.chapter_number(path)} {title}](chapters/{path.name}) "
-                f"| {rounded(sum(section.minutes for section in found))} "
-                f"| {run.get('seconds', '?')} s "
-                f"| {len(numbered.notebook_equations(cells))} | {exercises(found)} |"
-            )
-        return self.set(lines)
+        said = dict(line.split(": ", 1) for line in self.content if line)
+        files = notebooks.chapter_files(Path(self.env.srcdir))
+        if list(said) != [path.stem for path in files]:
+            raise self.error(f"chapter-list names {', '.join(said)}; it should name every chapter")
+        return [self.entry(path, said[path.stem]) for path in files]
+
+    def entry(self, path: Path, says: str) -> nodes.container:
+        notebook = self.chapter(path.stem)
+        title = notebook["cells"][0]["source"].split("\n", 1)[0].lstrip("# ")
+        name = f"{notebooks.chapter_number(path)} {title}"
+        parts = self.set([f"**[{name}](chapters/{path.name})**", "", says])
+        takes = nodes.paragraph("", times(notebook), classes=["times"])
+        return nodes.container("", *parts, takes, classes=["chapter-entry"])
+
+
+def times(notebook: dict[str, Any]) -> str:
+    """`45 min to read · 6 exercises, 2 h and an evening · its code runs in 72 s`."""
+    found = sections(notebook["cells"])
+    run = notebook["metadata"].get(notebooks.KEY, {}).get("run", {})
+    reading = f"{rounded(sum(section.minutes for section in found))} to read"
+    running = f"its code runs in {run['seconds']} s" if run else ""
+    return " · ".join(filter(None, [reading, exercises(found), running]))
 
 
 class ReadingPlan(_Pages):

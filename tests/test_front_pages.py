@@ -156,11 +156,44 @@ def test_every_term_has_its_chinese_one_and_its_place():
 
 
 def test_the_introduction_knows_every_chapter():
-    text = page("intro.md")
-    for path in notebooks.chapter_files():
-        title = notebooks.read(path)["cells"][0]["source"].split("\n", 1)[0].lstrip("# ")
-        number = notebooks.chapter_number(path)
-        assert f"[{number} {title}](chapters/{path.name})" in text
+    """In their order; the directive takes titles and times from the chapters."""
+    listed = re.search(r"```\{chapter-list\}\n(.*?)```", page("intro.md"), re.DOTALL)[1]
+    stems = [line.partition(": ")[0] for line in listed.splitlines()]
+    assert stems == [path.stem for path in notebooks.chapter_files()]
+
+
+def test_the_first_steps_lead_to_the_first_chapter_and_to_colab():
+    steps = re.search(r"```\{container\} first-steps\n(.*?)```", page("intro.md"), re.DOTALL)[1]
+    first = f"chapters/{notebooks.chapter_files()[0].name}"
+    github = notebooks.repository_address().replace(
+        "github.com", "colab.research.google.com/github"
+    )
+    assert dict(re.findall(r"\[(.+?)\]\((.+?)\)", steps)) == {
+        "Start": first,
+        "Open on Colab": f"{github}/blob/main/{first}",
+        "For teachers": "pages/teachers.md",
+    }
+
+
+def test_the_chapters_come_early_on_the_front_page():
+    """Their list is the first section below the cover."""
+    assert re.findall(r"^## (.+)$", page("intro.md"), re.MULTILINE)[0] == "The chapters"
+
+
+def test_what_teachers_are_told_about_marks_is_true():
+    """The page's code runs; the checks that it counts on are in the chapters."""
+    (code,) = re.findall(r"```python\n(.*?)```", page("teachers.md"), re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert names["report"].points == names["report"].of
+    headings = [
+        heading
+        for path in notebooks.chapter_files()
+        for cell in notebooks.read(path)["cells"]
+        for heading in re.findall(r"^### Exercise .*\((.+), .+\)$", cell["source"], re.MULTILINE)
+    ]
+    kinds = {kind for heading in headings for kind in heading.split(" and ")}
+    assert all(f"*{kind}*" in page("teachers.md") for kind in kinds), kinds
 
 
 def test_pages_lead_to_no_chapter_that_does_not_exist():

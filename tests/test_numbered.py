@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import notebooks
@@ -97,10 +98,16 @@ CELLS = [
     markdown(f"# T\n\n{WORDS}"),
     code("import x", tags=("setup",)),
     markdown(f"## A\n\n{WORDS}{WORDS}\n\n$$ {WORDS} \\tag{{3.1}} $$"),
-    code("# check (3.1)\nassert x"),
+    code("assert x"),
+    code("#@title ✓ checked: (3.1) by hand\nassert x", tags=("hide-cell",)),
     markdown(f"### B\n\n{WORDS}\n\n<details><summary>Hint</summary>\n\n{WORDS}</details>"),
-    markdown("## C\n\n### Exercise 3.1: T (code, 15 minutes)"),
+    markdown(f"## Exercises\n\n### Exercise 3.1: T (code, 15 minutes)\n\n{WORDS}"),
+    code("..."),
     markdown("### Exercise 3.2: U (derive, 1 hour)\n\n### Exercise 3.3: V (measure, an evening)"),
+    markdown(
+        "### Exercise 3.4: W (code, one hour)\n\n### Exercise 3.5: X (code, two to three hours)"
+    ),
+    markdown(f"## Last\n\n{WORDS}"),
 ]
 
 
@@ -110,6 +117,8 @@ def test_minutes_come_from_words_equations_and_cells():
     assert minutes["T"] == pytest.approx(1, abs=0.02)  # the set-up cell is not read
     assert minutes["A"] == pytest.approx(2 + 2 + 1, abs=0.02)  # words, the equation, the cell
     assert minutes["B"] == pytest.approx(1, abs=0.02)  # the hint is folded
+    assert minutes["Exercise 3.1: T (code, 15 minutes)"] == 0  # exercises state their own times
+    assert minutes["Last"] == pytest.approx(1, abs=0.02)
     assert reading_plan.with_subsections(found, "A") == minutes["A"] + minutes["B"]
     assert reading_plan.with_subsections(found, "T") == sum(minutes.values())
 
@@ -124,10 +133,24 @@ def test_a_section_that_is_not_there_or_there_twice_is_an_error():
 def test_times_of_exercises_are_added_up():
     found = reading_plan.sections(CELLS)
     assert reading_plan.exercises(found).replace("\N{NO-BREAK SPACE}", " ") == (
-        "3: 1 h 15 min and an evening"
+        "5 exercises, 4 h 45 min and an evening"
     )
-    assert reading_plan.exercises(reading_plan.sections([markdown("### Exercise 3.1 (code)")])) == (
-        "1"
+    one = reading_plan.sections([markdown("### Exercise 3.1 (code)")])
+    assert reading_plan.exercises(one) == "1 exercise"
+    assert reading_plan.exercises([]) == ""
+
+
+def test_every_exercise_of_the_book_states_a_time_that_is_understood():
+    for path in notebooks.chapter_files():
+        for section in reading_plan.sections(notebooks.read(path)["cells"]):
+            if re.match(r"Exercise \d", section.title):
+                assert "," in reading_plan.exercises([section]), section.title
+
+
+def test_the_times_of_a_chapter_need_no_legend():
+    notebook = {"cells": CELLS, "metadata": {notebooks.KEY: {"run": {"seconds": 72}}}}
+    assert reading_plan.times(notebook).replace("\N{NO-BREAK SPACE}", " ") == (
+        "10 min to read · 5 exercises, 4 h 45 min and an evening · its code runs in 72 s"
     )
 
 
@@ -140,8 +163,8 @@ def test_an_estimate_is_rounded(minutes, shown):
 
 def test_the_speeds_are_those_that_the_introduction_states():
     text = (notebooks.ROOT / "intro.md").read_text(encoding="utf-8")
-    words, equation, cell = "100 words a minute", "two minutes for a numbered", "one for a cell"
-    assert all(said in text for said in (words, equation, cell))
+    said = ["100 words a minute", "two minutes for a numbered", "one for an open cell"]
+    assert all(words in text for words in said)
     assert (reading_plan.WORDS_PER_MINUTE, reading_plan.MINUTES_PER_EQUATION) == (100, 2)
     assert reading_plan.MINUTES_PER_CELL == 1
 
