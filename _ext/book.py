@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import live
+import notebook_links
 from astroid.manager import AstroidManager
 from doctor_codes import DoctorCodes
 from docutils import nodes
@@ -128,6 +129,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)
     live.setup(app)
+    notebook_links.setup(app)
     app.connect("autodoc-skip-member", skip_details)
     app.connect("doctree-read", keep_tagged_math_whole)
     app.connect("build-finished", copy_mathjax)

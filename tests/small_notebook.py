@@ -45,7 +45,7 @@ def printed(text: str, name: str = "stdout") -> dict[str, Any]:
 def small_notebook() -> dict[str, Any]:
     """Chapter 3 in thirteen cells; `cells[n - 1]` is what messages call cell n."""
     cells = [
-        markdown("# A title"),
+        markdown("# A title\n\n" + notebooks.book_line(REPOSITORY, "03_sums")),
         code(notebooks.setup_source(REPOSITORY), tags=("setup", "hide-cell")),
         markdown(notebooks.measured_text(RUN), "measured"),
         markdown("## A section\n\n$$ 1 + 1 = 2 \\tag{3.1} $$\n\n$$ 2 = 2 \\tag{3.2} $$"),

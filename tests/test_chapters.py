@@ -58,6 +58,24 @@ BREAKS = {
         lambda nb: nb["cells"][4]["metadata"].clear(),
         "cell 5: was never executed by the project",
     ),
+    "no link to the book": (
+        lambda nb: nb["cells"][0].update(source="# A title"),
+        "cell 1: does not end with the link to its page in the book",
+    ),
+    "a link to another chapter's page": (
+        lambda nb: nb["cells"][0].update(
+            source="# A title\n\n" + notebooks.book_line(REPOSITORY, "04_other")
+        ),
+        "cell 1: does not end with the link to its page in the book",
+    ),
+    "a link to a page by its file": (
+        lambda nb: nb["cells"][8].update(source="## Takeaways\n\n[Data](../pages/data.md)."),
+        "cell 9: links to ../pages/data.md, which leads nowhere on Colab",
+    ),
+    "a link within the notebook": (
+        lambda nb: nb["cells"][8].update(source="## Takeaways\n\n[Above](#a-section)."),
+        "cell 9: links to #a-section, which leads nowhere on Colab",
+    ),
     "never run": (
         lambda nb: nb["cells"][6].update(execution_count=None),
         "cell 7: ran as number None where 3 was due",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,15 +109,21 @@ def local_repository(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def colab(tmp_path_factory):
-    """Colab's python, and the variables under which git finds the repository on this disk."""
+def repository(tmp_path_factory) -> Path:
     if shutil.which("git") is None:
         pytest.skip("there is no git, from which the set-up cell takes the package")
+    folder = tmp_path_factory.mktemp("repository")
+    local_repository(folder)
+    return folder
+
+
+@pytest.fixture
+def colab(repository, tmp_path_factory):
+    """A fresh Colab's python, and the variables by which git finds the repository on this disk."""
     folder = tmp_path_factory.mktemp("colab")
-    local_repository(folder / "repository")
     variables = {
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{(folder / 'repository').as_uri()}.insteadOf",
+        "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": notebooks.repository_address(),
         # No network: whatever the package needs must be there, and its build backend too.
         "PIP_CONFIG_FILE": os.devnull,
@@ -138,19 +145,15 @@ def asked(python: Path, code: str, environment: dict[str, str], folder: Path) ->
     return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("chapter", chosen(), ids=lambda path: path.stem)
-def test_a_chapter_alone_runs_on_colab(chapter, colab, tmp_path):
-    python, environment = colab
-    alone = shutil.copyfile(chapter, tmp_path / chapter.name)
-    before = asked(python, LIST, environment, tmp_path)
-    assert "ModuleNotFoundError" in asked(python, WHERE, environment, tmp_path)
-
-    notebook = nbformat.read(alone, as_version=4)
+def run_on_colab(
+    notebook: nbformat.NotebookNode, python: Path, environment: dict[str, str], folder: Path
+) -> None:
+    """Execute a notebook in a folder in which nothing else of the repository is."""
     client = NotebookClient(
         notebook,
         km=run_chapters.kernel(str(python)),
         timeout=1800,
-        resources={"metadata": {"path": str(tmp_path)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     try:
         client.execute(env=environment)
@@ -158,8 +161,45 @@ def test_a_chapter_alone_runs_on_colab(chapter, colab, tmp_path):
         setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
         print(*notebooks.output_texts(setup))
 
+
+@pytest.mark.parametrize("chapter", chosen(), ids=lambda path: path.stem)
+def test_a_chapter_alone_runs_on_colab(chapter, colab, tmp_path):
+    python, environment = colab
+    alone = shutil.copyfile(chapter, tmp_path / chapter.name)
+    before = asked(python, LIST, environment, tmp_path)
+    assert "ModuleNotFoundError" in asked(python, WHERE, environment, tmp_path)
+
+    run_on_colab(nbformat.read(alone, as_version=4), python, environment, tmp_path)
+
     package = Path(asked(python, WHERE, environment, tmp_path))
     assert package.is_relative_to(python.parent.parent)  # not this project's folder
     after = json.loads(asked(python, LIST, environment, tmp_path))
     assert after.pop("vae-tutorial")
     assert after == json.loads(before)
+
+
+def test_stored_results_come_with_the_package(colab, tmp_path):
+    """What chapters compare their tables with is there where nothing but the package is."""
+    cells = [
+        cell["source"]
+        for path in notebooks.chapter_files()
+        for cell in notebooks.read(path)["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    read = {name for source in cells for name in re.findall(r'stored_runs\("(\w+)"\)', source)}
+    assert read, "no chapter reads stored results; take this test out"
+    sources = [
+        notebooks.setup_source(notebooks.repository_address()),
+        "import vae_tutorial as vt",
+        *(f'assert len(vt.pretrained.stored_runs("{name}")) > 1' for name in sorted(read)),
+    ]
+    code = [nbformat.v4.new_code_cell(source) for source in sources]
+    run_on_colab(nbformat.v4.new_notebook(cells=code), *colab, tmp_path)
+
+
+def test_no_chapter_looks_for_files_of_the_repository():
+    """On Colab there are none. Comments may name them."""
+    for path in notebooks.chapter_files():
+        for cell in notebooks.read(path)["cells"]:
+            code = re.sub(r"#.*", "", cell["source"]) if cell["cell_type"] == "code" else ""
+            assert not re.search(r"benchmarks|__file__|Path\.cwd", code), path.name

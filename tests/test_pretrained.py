@@ -1,12 +1,17 @@
 """The models that come with the package are those that were measured."""
 
 import os
+import sys
 
+import notebooks
 import pytest
 import torch
 
 import vae_tutorial as vt
 from vae_tutorial import pretrained
+
+sys.path.append(str(notebooks.ROOT / "benchmarks"))
+import ship_runs
 
 TOTAL = 2_500_000  # bytes: everybody who installs the package downloads them
 
@@ -61,3 +66,13 @@ def test_a_damaged_file(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     with pytest.raises(RuntimeError, match="is damaged"):
         vt.load_pretrained("mnist-conv")
+
+
+def test_stored_runs_are_those_of_the_benchmarks():
+    assert ship_runs.TARGET.read_text(encoding="utf-8") == ship_runs.text()
+    assert {name: pretrained.stored_runs(name) for name in ship_runs.chosen()} == ship_runs.chosen()
+
+
+def test_unknown_runs():
+    with pytest.raises(ValueError, match=r"name must be one of \['collapse', 'iwae_table'\]"):
+        pretrained.stored_runs("table")

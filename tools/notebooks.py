@@ -40,6 +40,17 @@ def repository_address(root: Path = ROOT) -> str:
     return found[1]
 
 
+def site_address(repository: str) -> str:
+    """Where GitHub Pages shows the book of that repository."""
+    organisation, name = repository.split("/")[-2:]
+    return f"https://{organisation.lower()}.github.io/{name}"
+
+
+def book_line(repository: str, stem: str) -> str:
+    """The end of every chapter's first cell, for those who met the notebook before the book."""
+    return f"*[Read this chapter in the book]({site_address(repository)}/chapters/{stem}.html).*"
+
+
 def setup_source(repository: str) -> str:
     """The text of every chapter's first code cell."""
     return SETUP.format(repository=repository)

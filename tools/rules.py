@@ -25,6 +25,7 @@ STIFF = re.compile(
     r"|[Ww]ho(?:so)?ever|one who)\b"
 )
 FORBIDDEN_TAGS = {"nbval-ignore-output", "nbval-skip", "raises-exception", "skip-execution"}
+BOOK_LINE = re.compile(r"\n\n\*\[Read this chapter in the book\]\(\S+\)\.\*\s*\Z")
 SECTIONS = ["Takeaways", "Exercises", "Where to read on"]
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|Users|work|content|private|var|opt|mnt|usr)/|\b[A-Za-z]:\\\w"
@@ -207,6 +208,28 @@ def plain_markdown(chapter: Chapter) -> Iterator[Problem]:
                 yield n, f"<{word}> and </{word}> do not pair up within the cell"
 
 
+def links(chapter: Chapter) -> Iterator[Problem]:
+    """Links work on Colab and in JupyterLab, where a chapter's neighbours are notebooks.
+
+    Colab resolves `03_elbo.ipynb`, but no link to a Markdown page and none within a notebook.
+    """
+    site = notebooks.site_address(chapter.repository)
+    page = rf"{re.escape(site)}/chapters/{chapter.number:02d}_\w+\.html"
+    line = BOOK_LINE.search(chapter.notebook["cells"][0]["source"])
+    if line is None or not re.search(rf"\({page}\)", line[0]):
+        yield 1, f"does not end with the link to its page in the book; {chapter.remake}"
+    for n, text in chapter.markdown:
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+            if not re.fullmatch(r"https?://\S+|\d\d_\w+\.ipynb", target):
+                yield (
+                    n,
+                    (
+                        f"links to {target}, which leads nowhere on Colab; name another chapter by "
+                        f"its file alone, a page by its address in the book, {site}/pages/….html"
+                    ),
+                )
+
+
 def headings(chapter: Chapter) -> Iterator[Problem]:
     """One title, which comes first, and the closing sections in their order."""
     found = [
@@ -279,6 +302,6 @@ def english(chapter: Chapter) -> Iterator[Problem]:
 
 RULES: list[Callable[[Chapter], Iterator[Problem]]] = [
     setup_cell, executed, measured, clean_outputs, no_loose_ends,
-    figures, equations, plain_markdown, headings, main_path, short_code, folded, diagrams,
+    figures, equations, plain_markdown, links, headings, main_path, short_code, folded, diagrams,
     english,
 ]  # fmt: skip

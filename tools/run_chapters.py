@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 import notebooks
 import numbered
+import rules
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -92,8 +93,11 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def prepare(notebook: nbformat.NotebookNode, repository: str) -> None:
-    """Write the set-up cell, give every cell an id, and drop what another program left."""
+def prepare(notebook: nbformat.NotebookNode, repository: str, stem: str) -> None:
+    """Write the link to the book and the set-up cell, give every cell an id, and drop what
+    another program left."""
+    title, line = notebook.cells[0], notebooks.book_line(repository, stem)
+    title.source = re.sub(rules.BOOK_LINE, "", title.source).rstrip() + f"\n\n{line}"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if code and (code[0].source.strip() == "# set-up" or "setup" in notebooks.tags(code[0])):
         code[0].source = notebooks.setup_source(repository)
@@ -188,7 +192,7 @@ def alternative_text(caption: str, longest: int = 300) -> str:
 def run(path: Path, repository: str, device: str) -> int:
     """Execute one chapter and store it; returns its seconds. On failure the file stays."""
     notebook = nbformat.read(path, as_version=4)
-    prepare(notebook, repository)
+    prepare(notebook, repository, path.stem)
     seconds = execute(notebook, path.parent)
     finish(notebook, seconds, device)
     nbformat.validate(notebook)

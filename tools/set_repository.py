@@ -50,7 +50,7 @@ def replacements(old: str, new: str) -> list[tuple[re.Pattern[str], str]]:
             [
                 f"github.com/{org}/{repo}",
                 f"colab.research.google.com/github/{org}/{repo}",
-                f"{org.lower()}.github.io/{repo}",
+                notebooks.site_address(address).removeprefix("https://"),
                 notebooks.digest(notebooks.setup_source(address)),
             ]
         )

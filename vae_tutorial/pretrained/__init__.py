@@ -5,14 +5,19 @@
 How they were made stands in `benchmarks/well_trained.py`; its measurements, with the command, the
 device and the checksum of each file of weights, in `benchmarks/results/gpu/`. The files here are
 written from those by `benchmarks/ship_weights.py`.
+
+`stored_runs` gives the results of runs too long for a chapter, as `benchmarks/ship_runs.py` wrote
+them from `benchmarks/results/`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,3 +85,18 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> VAE:
     model = which.build()
     model.load_state_dict(weights)
     return model.eval().to(device)
+
+
+def stored_runs(name: str) -> list[dict[str, Any]]:
+    """What runs too long for a chapter gave, one dictionary for each; nats per image.
+
+    - `"collapse"`: three seeds of each remedy against posterior collapse (chapter 6);
+    - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
+      figure as `"paper"`.
+
+    Raises `ValueError` for another name.
+    """
+    sets = json.loads((FOLDER / "runs.json").read_text(encoding="utf-8"))
+    if name not in sets:
+        raise ValueError(f"name must be one of {sorted(sets)}, got {name!r}")
+    return sets[name]
