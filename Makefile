@@ -24,7 +24,7 @@ $(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check run mutations doctor-bench lab clean set-repository python
+.PHONY: help book pdf test check run mutations doctor-bench lab clean set-repository python
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ book: $(BOOK)/.ready ## build the HTML from the stored outputs (no torch needed)
 	@echo
 	@echo "The book (`du -sh $(HTML) | cut -f1`) is in $(CURDIR)/$(HTML)"
 	@echo "Open it:  $(PYTHON) -m webbrowser '$(CURDIR)/$(HTML)/index.html'"
+
+pdf: book $(FULL)/.ready ## print the book to one PDF (needs Chromium or Chrome)
+	@$(FULL)/bin/python tools/pdf.py
 
 test: $(FULL)/.ready ## run everything that must hold
 	$(FULL)/bin/python -m ruff check .

@@ -165,13 +165,13 @@ def test_the_introduction_knows_every_chapter():
 def test_the_first_steps_lead_to_the_first_chapter_and_to_colab():
     steps = re.search(r"```\{container\} first-steps\n(.*?)```", page("intro.md"), re.DOTALL)[1]
     first = f"chapters/{notebooks.chapter_files()[0].name}"
-    github = notebooks.repository_address().replace(
-        "github.com", "colab.research.google.com/github"
-    )
+    repository = notebooks.repository_address()
+    github = repository.replace("github.com", "colab.research.google.com/github")
     assert dict(re.findall(r"\[(.+?)\]\((.+?)\)", steps)) == {
         "Start": first,
         "Open on Colab": f"{github}/blob/main/{first}",
         "For teachers": "pages/teachers.md",
+        "PDF": f"{notebooks.site_address(repository)}/vae-tutorial.pdf",
     }
 
 

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from browser import QUIET, browser_path
+
+__all__ = ["QUIET", "Visitor", "browser_path", "served"]
+
 CHECKS = (Path(__file__).parent / "page_checks.js").read_text(encoding="utf-8")
-BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-QUIET = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-def browser_path(playwright) -> str | None:
-    """The system's Chromium or Chrome, or the one that Playwright brought."""
-    own = Path(playwright.chromium.executable_path)
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
-    return next(iter([*found, *(str(path) for path in (MACOS, own) if path.exists())]), None)
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
