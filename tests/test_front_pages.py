@@ -49,6 +49,9 @@ ANSWERS = dict(SECTION.findall(page("questions.md")))
 def test_what_readers_really_ask_is_answered():
     asked = [
         "GAN", "discrete data", "evaluated", "blurry", "loss 5,000", "overfit", "KL go to zero",
+        "own images", "label into", "table", "LSTM", "tanh", "resume", "BatchNorm", "softplus",
+        "seeds", "num_workers", "codebook", "variance for each pixel", "bad samples",
+        "anomaly score", "μ or z",
     ]  # fmt: skip
     for words in asked:
         assert sum(words in title for title in ANSWERS) == 1, words
@@ -64,6 +67,7 @@ NUMBERS = [
     ("Why is my loss 5,000", "{:.0f} nats for an image of 784", 0.2 * 784),
     ("Why is my loss 5,000", "stops near {:.2f} on MNIST", 205.8 / 784),
     ("Can the loss be negative", "= {:,.0f}$ nats", 784 * 0.5 * math.log(2 * math.pi * 0.1**2)),
+    ("Which range must inputs have", "$784\\log 2 = {:.0f}$ nats", 784 * LN2),
     ("Do better likelihoods", "$\\log 100 = {:.1f}$ nats", math.log(100)),
 ]
 
