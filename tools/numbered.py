@@ -17,6 +17,8 @@ FENCE = re.compile(r"^(```+|~~~+).*?^\1\s*?$", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 CHECKED = "✓ checked:"  # how the title of a cell that only verifies starts
+BOOK_LINE = re.compile(r"\n\n\*\[Read this chapter in the book\]\(\S+\)\.\*\s*\Z")
+"""The last line of a chapter's first cell, which the page leaves out."""
 HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
 
 
@@ -90,14 +92,14 @@ def words(cells: list[dict[str, Any]]) -> tuple[int, int, int]:
     """The words of a chapter: on its main path, in its boxes, and in its exercises.
 
     Boxes are `<details>`; exercises run from their heading to the next of that level. A formula
-    in a line counts as one word; displayed formulas and code count nothing.
+    in a line counts as one word; displayed formulas, code and the link to the book count nothing.
     """
     main = boxes = exercises = 0
     within = False
     for cell in cells:
         if cell["cell_type"] != "markdown":
             continue
-        text = prose(cell["source"])
+        text = BOOK_LINE.sub("", prose(cell["source"]))
         for heading in re.findall(r"^## +(.+?)\s*$", text, re.MULTILINE):
             within = heading == "Exercises"
         if within:

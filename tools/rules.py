@@ -25,7 +25,6 @@ STIFF = re.compile(
     r"|[Ww]ho(?:so)?ever|one who)\b"
 )
 FORBIDDEN_TAGS = {"nbval-ignore-output", "nbval-skip", "raises-exception", "skip-execution"}
-BOOK_LINE = re.compile(r"\n\n\*\[Read this chapter in the book\]\(\S+\)\.\*\s*\Z")
 SECTIONS = ["Takeaways", "Exercises", "Where to read on"]
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|Users|work|content|private|var|opt|mnt|usr)/|\b[A-Za-z]:\\\w"
@@ -215,7 +214,7 @@ def links(chapter: Chapter) -> Iterator[Problem]:
     """
     site = notebooks.site_address(chapter.repository)
     page = rf"{re.escape(site)}/chapters/{chapter.number:02d}_\w+\.html"
-    line = BOOK_LINE.search(chapter.notebook["cells"][0]["source"])
+    line = numbered.BOOK_LINE.search(chapter.notebook["cells"][0]["source"])
     if line is None or not re.search(rf"\({page}\)", line[0]):
         yield 1, f"does not end with the link to its page in the book; {chapter.remake}"
     for n, text in chapter.markdown:

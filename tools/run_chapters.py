@@ -21,7 +21,6 @@ from pathlib import Path
 import nbformat
 import notebooks
 import numbered
-import rules
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -97,7 +96,7 @@ def prepare(notebook: nbformat.NotebookNode, repository: str, stem: str) -> None
     """Write the link to the book and the set-up cell, give every cell an id, and drop what
     another program left."""
     title, line = notebook.cells[0], notebooks.book_line(repository, stem)
-    title.source = re.sub(rules.BOOK_LINE, "", title.source).rstrip() + f"\n\n{line}"
+    title.source = re.sub(numbered.BOOK_LINE, "", title.source).rstrip() + f"\n\n{line}"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if code and (code[0].source.strip() == "# set-up" or "setup" in notebooks.tags(code[0])):
         code[0].source = notebooks.setup_source(repository)
