@@ -183,6 +183,7 @@
       );
     };
     element.addEventListener("pointerdown", (event) => {
+      if (!event.isPrimary) return; // a second finger
       element.setPointerCapture(event.pointerId);
       element.focus({ preventScroll: true });
       place(event);
