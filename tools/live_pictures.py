@@ -1,7 +1,7 @@
 """Make the still pictures of live figures: `python tools/live_pictures.py [NAME …]`.
 
 Each is a screenshot of the figure as it begins, on a light page of full width, with two pixels for
-one and 256 colours. Needs playwright and a Chromium.
+one and few colours. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from live_pages import open_figure
 from visitor import QUIET, browser_path
 
 WIDTH = 740  # of the book's column, in CSS pixels
+COLOURS = 64
 
 
 def picture(browser: Browser, name: str) -> bytes:
@@ -37,7 +38,9 @@ def picture(browser: Browser, name: str) -> bytes:
         reader.page.wait_for_timeout(500)
         shot = reader.page.locator(".live-body").screenshot()
         reader.context.close()
-    few = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    whole = Image.open(io.BytesIO(shot)).convert("RGB")
+    # the octree keeps rare colours apart, which a median cut among greys would mix
+    few = whole.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     content = io.BytesIO()
     few.save(content, "PNG", optimize=True)
     return content.getvalue()

@@ -60,15 +60,17 @@ KINDS: dict[str, Kind] = {
         "A map of a latent space of two dimensions: the codes of 2,000 test digits, a mark for "
         "each, in regions named 0 to 9. At its side the digit that the decoder draws at a chosen "
         "point z of the map.",
-        (712, 446),
+        (714, 489),
         ("mnist-2d", "small-vae", "latent-map"),
+        narrow=870,
     ),
     "draw": Kind(
         "A drawn digit; the same in 28 by 28 pixels, grey and binary; the place and the spread of "
         "its posterior on the map of the latent space; the reconstruction; log p(x given z), KL "
         "and ELBO in nats.",
-        (712, 760),
+        (714, 814),
         ("mnist-2d", "small-vae", "latent-map", "pen"),
+        narrow=1500,
     ),
 }
 

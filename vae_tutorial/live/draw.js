@@ -9,7 +9,7 @@ VaeLive.register("draw", async (body, options, live) => {
   const SAMPLES = 20; // of z: the stored range of the ELBO is for as many
   const SHARE = 0.2; // of the time goes into decoding the samples while the pen moves
   const NO_INK = new Float32Array(784);
-  const TRIANGLE = [[[140, 40], [50, 220], [230, 220], [140, 40]]];
+  const SQUARE = [[[60, 60], [220, 60], [220, 220], [60, 220], [60, 60]]];
 
   let penWidth = 2.4; // in pixels of the picture: about as much ink as in MNIST
   let seed = 1; // of the binary pixels and the samples
@@ -109,8 +109,8 @@ VaeLive.register("draw", async (body, options, live) => {
     const higher = (n) => `${n} of 100 test digits have a higher ELBO; ${range}`;
     if (bound < at["0.01"]) return `Unlike any digit, says this model: ${higher(99)}`;
     if (bound < at["0.05"]) return `Unusual: ${higher(95)}`;
-    if (bound <= at["0.99"]) return `As usual for a digit: ${range}`;
-    return `Little ink is easy to explain, a digit or not: only ${higher(1)}`;
+    if (bound <= at["0.95"]) return `As usual for a digit: ${range}`;
+    return `Little ink is easy to explain, a digit or not: only ${higher(5)}`;
   }
 
   // The surroundings of μ, as large as the posterior needs.
@@ -138,7 +138,7 @@ VaeLive.register("draw", async (body, options, live) => {
     live.button(text, () => pad.put(structuredClone(strokes)), { "aria-label": label });
   const examples = make("div", { class: "live-keys", role: "group", "aria-label": "Examples" },
     ...file.pens.map((strokes, n) => choose(String(n), `Example ${n}`, example(strokes))),
-    choose("△", "Example: a triangle", TRIANGLE));
+    choose("□", "Example: a square", SQUARE));
   const thickness = live.slider({
     label: "Pen", min: 1.5, max: 4.5, step: 0.1, value: penWidth,
     show: (value) => `${show(value)} px`,

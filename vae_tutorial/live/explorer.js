@@ -5,7 +5,7 @@ VaeLive.register("explorer", async (body, options, live) => {
   const [file, vae, { latentMap }] = await Promise.all(needed.map(live.load));
   const model = vae.read(file);
   const SPEED = 1.2; // of the walk, in units of z a second
-  let z = model.centres[3];
+  let z = model.centres[0];
 
   const two = (value) => live.number(value, 2);
   const picture = vae.picture("What the decoder draws at z", "p(x | z): the decoder’s picture");
@@ -40,17 +40,17 @@ VaeLive.register("explorer", async (body, options, live) => {
   }
   // The two classes that are most frequent around z, in words.
   function neighbours(found) {
-    const named = found.slice(0, 2).map(([label, n]) => `${n} are ${label}s`);
+    const named = found.slice(0, 2).map(([label, n]) => `${label} (${n})`);
     const others = found.slice(2).reduce((sum, [, n]) => sum + n, 0);
-    if (others) named.push(`${others} are others`);
-    return `Of the 25 nearest test digits, ${named.join(", ")}.`;
+    if (others) named.push(`others (${others})`);
+    return `Classes of the 25 nearest test digits: ${named.join(", ")}.`;
   }
   const say = () => spoken.say(`z is ${two(z[0])}, ${two(z[1])}. ${near.textContent}`);
 
   // The walk goes from class to class along straight lines and begins again. It ends where
   // somebody takes z in hand, or the figure is out of sight.
   let walking = null;
-  let target = 0;
+  let target = 1;
   const walk = live.button("Walk from 0 to 9", () => {
     if (walking) return stop();
     if (live.calm()) return jump(); // no motion without being asked: one class for each press
