@@ -234,11 +234,11 @@ def test_the_picture_stays_where_the_model_is_missing(browser, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif("VAE_TUTORIAL_DATA" not in os.environ, reason="needs MNIST: VAE_TUTORIAL_DATA")
 def test_the_model_is_as_good_as_was_measured(model):
-    """2,000 test images: within 5 standard errors of the stored mean over all 10,000."""
+    """Every fifth test image: within 5 standard errors of the stored mean over all 10,000."""
     file = Path(__file__).parents[1] / "benchmarks" / "results" / "live_model.json"
     stored = json.loads(file.read_text(encoding="utf-8"))["model"]
     torch.manual_seed(0)
-    x = vt.float_batch(vt.load_images("mnist").test.images[:2000], binarise=True).flatten(1)
+    x = vt.float_batch(vt.load_images("mnist").test.images[::5], binarise=True).flatten(1)
     q = model.posterior(x)
     kl = kl_divergence(q, Normal(torch.zeros(2).double(), torch.ones(2).double())).sum(-1)
     log_px = model.log_px(q.sample(), x)

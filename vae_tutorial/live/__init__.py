@@ -60,7 +60,7 @@ KINDS: dict[str, Kind] = {
         "A map of a latent space of two dimensions: the codes of 2,000 test digits, a mark for "
         "each, in regions named 0 to 9. At its side the digit that the decoder draws at a chosen "
         "point z of the map.",
-        (714, 489),
+        (714, 463),
         ("mnist-2d", "small-vae", "latent-map"),
         narrow=870,
     ),
