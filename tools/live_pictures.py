@@ -35,6 +35,10 @@ def picture(browser: Browser, name: str) -> bytes:
             browser, Path(folder), html, device_scale_factor=2,
             viewport={"width": WIDTH + 20, "height": 1200},
         )  # fmt: skip
+        if name == "trainer":  # as it is when training pauses by itself
+            reader.page.get_by_role("button", name="Train").click()
+            done = reader.page.get_by_role("button", name="Train", exact=True)
+            done.wait_for(timeout=600_000)
         reader.page.wait_for_timeout(500)
         shot = reader.page.locator(".live-body").screenshot()
         reader.context.close()

@@ -72,6 +72,14 @@ KINDS: dict[str, Kind] = {
         ("mnist-2d", "small-vae", "latent-map", "pen"),
         narrow=1500,
     ),
+    "trainer": Kind(
+        "A VAE after 3,000 training steps: controls, a map of 400 test digits in its two latents, "
+        "100 decoded codes, curves of −ELBO and its terms, and ten test digits with their "
+        "reconstructions.",
+        (714, 817),
+        ("train", "trainer-measure", "trainer-panels", "small-digits"),
+        narrow=1564,
+    ),
 }
 
 
