@@ -193,7 +193,7 @@ def test_the_reconstruction_is_the_decoders_from_the_mean_or_from_a_sample(opene
     reader = opened()
     x = live_mnist.pixels_of(reader, BINARY)
     q = model.posterior(x)
-    caption = reader.page.locator("figcaption").last
+    caption = reader.page.locator(".live-gallery .live-key").last
     for name, z in (
         ("Decode a sample", q.mean + q.stddev * noise(reader, 1)[0]),
         ("Decode a sample", q.mean + q.stddev * noise(reader, 1)[1]),

@@ -83,8 +83,8 @@
     new MutationObserver(draw).observe(document.documentElement, {
       attributeFilter: ["data-theme"],
     });
-    const text = live.make("figcaption", { text: caption });
-    const figure = live.make("figure", {}, element, text);
+    const text = live.make("p", { class: "live-key", text: caption });
+    const figure = live.make("div", {}, element, text);
     return {
       element: figure, canvas: element, caption: text,
       show(next) {
