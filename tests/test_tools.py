@@ -78,12 +78,6 @@ def test_a_run_gives_figures_their_caption_as_alternative_text(executed):
     assert metadata["mystnb"]["image"]["alt"] == "Figure 3.1. A line from x=1, in blue."
 
 
-def test_a_long_caption_is_cut_between_words():
-    text = run_chapters.alternative_text("**Figure 1.1.** " + "word " * 100)
-    assert len(text) <= 302
-    assert text.endswith("word …")
-
-
 def test_a_run_leaves_nothing_that_changes_by_itself(executed, tmp_path):
     """A second run gives the same file, but for the measurement."""
     again = tmp_path / executed.name

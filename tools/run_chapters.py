@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 import notebooks
 import numbered
+from alternative_texts import alternative_text
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -179,13 +180,6 @@ def finish(notebook: nbformat.NotebookNode, seconds: float, device: str) -> None
                 **cell.metadata.get("mystnb", {}),
                 "image": {"alt": alternative_text(below.source)} | shown_width(cell),
             }
-
-
-def alternative_text(caption: str, longest: int = 300) -> str:
-    """A caption without its Markdown, for those who cannot see the figure."""
-    text = re.sub(r"\{cite\}`[^`]*`|\[([^]]*)\]\([^)]*\)", r"\1", caption.split("\n\n", 1)[0])
-    text = " ".join(re.sub(r"\*\*|(?<!\w)\*|\*(?!\w)|`|\$", "", text).split())
-    return text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
 
 
 def run(path: Path, repository: str, device: str) -> int:
