@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import bibliography
 import live
 import notebook_links
 from astroid.manager import AstroidManager
@@ -128,6 +129,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)
+    bibliography.setup()
     live.setup(app)
     notebook_links.setup(app)
     app.connect("autodoc-skip-member", skip_details)
