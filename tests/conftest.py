@@ -1,10 +1,13 @@
-"""What all tests share: fixed seeds, small models, small images."""
+"""What all tests share: fixed seeds, small models, small images, and the built book."""
 
 import os
+from pathlib import Path
 
+import built_book
 import matplotlib
 import pytest
 import torch
+import visitor
 from hypothesis import settings
 
 import vae_tutorial as vt
@@ -37,3 +40,65 @@ def small_vae() -> vt.VAE:
     """A VAE for 8 × 8 images with two latent dimensions."""
     shape = (1, 8, 8)
     return vt.VAE(vt.MLPEncoder(2, (32,), shape), vt.MLPDecoder(2, (32,), shape))
+
+
+# --- the built book and its readers -----------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory) -> Path:
+    """The folder of pages; VAE_TUTORIAL_HTML names one that is built already."""
+    if "VAE_TUTORIAL_HTML" in os.environ:
+        return Path(os.environ["VAE_TUTORIAL_HTML"]).resolve()
+    folder, wrong = built_book.build(tmp_path_factory.mktemp("book"))
+    if wrong:
+        pytest.fail(f"the book does not build strictly:\n{wrong}", pytrace=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pages(html) -> list[str]:
+    """All but index.html, which only leads to the introduction."""
+    found = sorted(path.relative_to(html).as_posix() for path in html.rglob("*.html"))
+    return [page for page in found if page != "index.html"]
+
+
+@pytest.fixture(scope="module", params=["file", "http"])
+def address(request, html):
+    """Where the book is: on disk, or on a server."""
+    if request.param == "file":
+        yield html.as_uri()
+    else:
+        with visitor.served(html) as address:
+            yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        path = visitor.browser_path(playwright)
+        if path is None:
+            pytest.skip(
+                "no Chromium to open the pages with; install one (apt install chromium, or "
+                "python -m playwright install chromium)"
+            )
+        chromium = playwright.chromium.launch(executable_path=path, args=visitor.QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens readers, and at the end fails on whatever any of them complained about."""
+    readers = []
+
+    def make(**settings) -> visitor.Visitor:
+        readers.append(visitor.Visitor(browser, address, **settings))
+        return readers[-1]
+
+    yield make
+    for reader in readers:
+        reader.context.close()
+    complaints = [line for reader in readers for line in reader.complaints]
+    assert not complaints, "\n".join(["", *complaints])

@@ -58,6 +58,47 @@
     return complaints;
   },
 
+  // The running text: what is no code, no formula, no heading, no link and no figure's own name.
+  plainText() {
+    const rest = document.querySelector("article, main").cloneNode(true);
+    const other = "mjx-container, code, pre, script, a, summary, h1, h2, h3, h4, dt, .math";
+    rest.querySelectorAll(other).forEach((node) => node.remove());
+    const walker = document.createTreeWalker(rest, NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walker.nextNode()) {
+      const text = walker.currentNode.textContent;
+      if (text.trim() && !/^Figure [\d.]+\.$/.test(text)) texts.push(text);
+    }
+    return texts;
+  },
+
+  // On a wide screen no formula scrolls, and no code or printed line of up to 100 columns.
+  fit() {
+    document.querySelectorAll("details").forEach((box) => (box.open = true));
+    const complaints = [];
+    for (const box of document.querySelectorAll("article :is(div.math, pre)")) {
+      if (box.scrollWidth <= box.clientWidth + 1) continue;
+      const columns = Math.max(...box.innerText.split("\n").map((line) => line.length));
+      const start = box.id || box.textContent.trim().slice(0, 60);
+      if (box.localName === "div") complaints.push(`a formula scrolls: ${start}`);
+      else if (columns <= 100) complaints.push(`code of ${columns} columns scrolls: ${start}`);
+    }
+    return complaints;
+  },
+
+  // What is wider than its box can be scrolled there, with the keyboard too.
+  reach() {
+    const complaints = [];
+    for (const box of document.querySelectorAll("article :is(div.math, pre, table, div)")) {
+      const { overflowX } = getComputedStyle(box);
+      if (box.scrollWidth <= box.clientWidth + 1 || overflowX === "visible") continue;
+      const start = box.textContent.trim().slice(0, 60);
+      if (overflowX !== "auto" && overflowX !== "scroll") complaints.push(`cut off: ${start}`);
+      else if (box.tabIndex < 0) complaints.push(`no key scrolls this: ${start}`);
+    }
+    return complaints;
+  },
+
   width() {
     const wide = document.documentElement.scrollWidth;
     return wide > innerWidth ? [`the page is ${wide} px wide in a window of ${innerWidth} px`] : [];

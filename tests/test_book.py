@@ -11,39 +11,12 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import notebooks
 import pytest
-import visitor
+from built_book import BUILD, copy_project
 from visitor import Visitor
 
 pytestmark = pytest.mark.slow
 
-BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
-STRICT = ["build", ".", "-W", "-n", "--keep-going"]
 LARGEST = 40_000_000  # bytes of all that is built
-
-
-def copy_project(target: Path) -> Path:
-    for name in notebooks.project_files():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(notebooks.ROOT / name, target / name)
-    return target
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory) -> Path:
-    """The folder of pages, built strictly from a clean copy of the project."""
-    project = copy_project(tmp_path_factory.mktemp("book"))
-    command = [sys.executable, "-c", BUILD, *STRICT]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    if done.returncode or "WARNING" in done.stderr:
-        pytest.fail(f"the book does not build strictly:\n{done.stderr}", pytrace=False)
-    return project / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def pages(html) -> list[str]:
-    """All but index.html, which only leads to the introduction."""
-    found = sorted(path.relative_to(html).as_posix() for path in html.rglob("*.html"))
-    return [page for page in found if page != "index.html"]
 
 
 class Links(HTMLParser):
@@ -130,55 +103,14 @@ def test_make_book_is_strict_and_clean_every_time(tmp_path):
 # --- in a browser -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["file", "http"])
-def address(request, html):
-    """Where the book is: on disk, or on a server."""
-    if request.param == "file":
-        yield html.as_uri()
-    else:
-        with visitor.served(html) as address:
-            yield address
-
-
 ON_DISK = pytest.mark.parametrize("address", ["file"], indirect=True)  # a server changes nothing
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        path = visitor.browser_path(playwright)
-        if path is None:
-            pytest.skip(
-                "no Chromium to open the pages with; install one (apt install chromium, or "
-                "python -m playwright install chromium)"
-            )
-        chromium = playwright.chromium.launch(executable_path=path, args=visitor.QUIET)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Opens readers, and at the end fails on whatever any of them complained about."""
-    readers = []
-
-    def make(**settings) -> Visitor:
-        readers.append(Visitor(browser, address, **settings))
-        return readers[-1]
-
-    yield make
-    for reader in readers:
-        reader.context.close()
-    complaints = [line for reader in readers for line in reader.complaints]
-    assert not complaints, "\n".join(["", *complaints])
 
 
 def test_every_page_works(visit, pages):
     reader = visit(viewport={"width": 1400, "height": 900})
     for page in pages:
         reader.open(page)
-        reader.check("formulas", "images", "width")
+        reader.check("formulas", "images", "width", "fit")
 
 
 @ON_DISK
@@ -186,7 +118,7 @@ def test_every_page_fits_a_phone(visit, pages):
     reader = visit(viewport={"width": 375, "height": 800})
     for page in pages:
         reader.open(page)
-        reader.check("width", "formulas")
+        reader.check("width", "formulas", "reach")
 
 
 @ON_DISK

@@ -34,10 +34,13 @@ def served(folder: Path) -> Iterator[str]:
 class Visitor:
     """One page of a browser that can reach the book alone, and notes what goes wrong."""
 
+    checks = CHECKS
+
     def __init__(self, browser, address: str, **settings) -> None:
         self.address, self.complaints = address, []
         self.context = browser.new_context(**settings)
         self.context.route("**/*", self.only_the_book)
+        self.context.set_default_timeout(120_000)  # ms: the machine may be busy
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.note(f"script error: {error}"))
         self.page.on("console", lambda m: m.type == "error" and self.note(f"console: {m.text}"))
