@@ -10,6 +10,7 @@ from typing import Any
 
 import bibliography
 import live
+import mentions
 import notebook_links
 from astroid.manager import AstroidManager
 from doctor_codes import DoctorCodes
@@ -132,6 +133,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     bibliography.setup()
     live.setup(app)
     notebook_links.setup(app)
+    mentions.setup(app)
     app.connect("autodoc-skip-member", skip_details)
     app.connect("doctree-read", keep_tagged_math_whole)
     app.connect("build-finished", copy_mathjax)
