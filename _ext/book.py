@@ -12,6 +12,7 @@ import bibliography
 import live
 import mentions
 import notebook_links
+import search_words
 from astroid.manager import AstroidManager
 from doctor_codes import DoctorCodes
 from docutils import nodes
@@ -19,6 +20,7 @@ from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
 from reading_plan import ChapterList, ReadingPlan
 from spelling import BothSpellings
+from reading_plan import ChapterTimes, ReadingPlan
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -122,8 +124,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Jupyter Book sets it even where the extension that it is for is not loaded.
     app.add_config_value("comments_config", {}, "html")
     AstroidManager.brain["module_denylist"] = OtherPackages()
-    app.add_search_language(BothSpellings)
     app.add_directive("doctor-codes", DoctorCodes)
+    search_words.setup(app)
+    app.config.html_search_scorer = str(Path(__file__).with_name("search_scorer.js"))
     app.add_directive("equation-list", EquationList)
     app.add_directive("chapter-list", ChapterList)
     app.add_directive("reading-plan", ReadingPlan)
