@@ -79,6 +79,23 @@ def skip_details(
     return True if getattr(member, "imported", False) or silent else None
 
 
+def offer_open_boxes(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Below the button that prints: one that opens all boxes first (`_static/printing.js`)."""
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "download-buttons":
+            button = {
+                "type": "link",
+                "url": "?print=open",
+                "text": ".pdf, boxes open",
+                "tooltip": "Print with hints, solutions and code",
+                "icon": "fas fa-file-pdf",
+                "label": "print-open-button",
+            }
+            group["buttons"].append(button)
+
+
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     """Copy what the pages need of MathJax into the built book."""
     if error is not None or app.builder.format != "html":
@@ -139,6 +156,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     mentions.setup(app)
     app.connect("autodoc-skip-member", skip_details)
     app.connect("doctree-read", keep_tagged_math_whole)
+    app.connect("html-page-context", offer_open_boxes, priority=900)  # after the theme's buttons
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_unused_files)
     app.connect("build-finished", drop_font_hints)
