@@ -46,6 +46,7 @@ class SpeedTable(Measured):
             fastest = max(median(r, "images_per_second") for r in rows)
             title = f"{NETWORKS[network]}, batches of {size}"
             made.append(table(title, self.HEADER, [self.cells(r, fastest) for r in rows]))
+            made[-1]["classes"].append("speeds")  # on a phone, without the column of bars
         return made
 
     def cells(self, row: Row, fastest: float) -> list[str | nodes.Node]:
@@ -99,11 +100,13 @@ def median(row: Row, key: str) -> float:
     return row[key]["median"] if row.get(key) else 0.0
 
 
-def ratio(found: Row | None) -> str:
-    """The median, and the least and greatest of the rounds in brackets."""
+def ratio(found: Row | None) -> str | nodes.paragraph:
+    """The median, and the least and greatest of the rounds in brackets, on a line of their own."""
     if not found:
         return ""
-    return f"{found['median']:.2f} ({found['min']:.2f}–{found['max']:.2f})"
+    spread = f" ({found['min']:.2f}–{found['max']:.2f})"
+    text = nodes.Text(f"{found['median']:.2f}")
+    return nodes.paragraph("", "", text, nodes.inline("", spread, classes=["spread"]))
 
 
 def provenance(stored: Row) -> nodes.container:
@@ -123,7 +126,8 @@ def table(title: str, header: Any, lines: list[list[str | nodes.Node]]) -> nodes
     group += [nodes.colspec(colwidth=1) for _ in header]
     group += nodes.thead("", row_of(header))
     group += nodes.tbody("", *map(row_of, lines))
-    return nodes.table("", *([nodes.title("", title)] if title else []), group)
+    named = [nodes.title("", title)] if title else []
+    return nodes.table("", *named, group, classes=["measured"])
 
 
 def row_of(cells: Any) -> nodes.row:
