@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import bibliography
+import icons
 import live
 import mentions
 import notebook_links
@@ -151,6 +152,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)
     bibliography.setup()
+    icons.setup(app)
     live.setup(app)
     notebook_links.setup(app)
     mentions.setup(app)
