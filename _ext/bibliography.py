@@ -6,11 +6,14 @@ The style that comes with pybtex shortens names as they are written in LaTeX, so
 
 from __future__ import annotations
 
+from typing import Any
+
 from pybtex.database import Entry, Person
 from pybtex.plugin import register_plugin
 from pybtex.richtext import Text
 from pybtex.style.formatting.alpha import Style as AlphaStyle
 from pybtex.style.labels.alpha import LabelStyle
+from sphinx.application import Sphinx
 
 NOT_ASCII = str.maketrans("ØøŁłĐđÆæŒœ", "OoLlDdAaOo")  # these have no accent that could be dropped
 
@@ -33,6 +36,17 @@ class BookStyle(AlphaStyle):
     default_label_style = ShortLabels
 
 
-def setup() -> None:
+def drop_roles(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Citations are no list to a screen reader: the list would hold what no list may hold."""
+    body = context.get("body", "").replace(
+        ' role="list" class="citation-list"', ' class="citation-list"'
+    )
+    context["body"] = body.replace(' role="doc-biblioentry"', "")
+
+
+def setup(app: Sphinx) -> None:
     """Make the style known to the directive `bibliography` by its name."""
     register_plugin("pybtex.style.formatting", "book", BookStyle)
+    app.connect("html-page-context", drop_roles)

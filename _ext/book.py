@@ -151,7 +151,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)
-    bibliography.setup()
+    bibliography.setup(app)
     icons.setup(app)
     live.setup(app)
     notebook_links.setup(app)
