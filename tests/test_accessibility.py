@@ -74,7 +74,7 @@ def test_the_keyboard_sees_where_it_is(visit):
         )
         if name:
             marks[name] = mark
-    assert len(marks) >= 5
+    assert len(marks) >= 4
     assert all(marks.values()), marks
 
 
@@ -83,7 +83,7 @@ def test_formulas_are_no_stops_and_are_read_as_mathml(visit):
     reader = visit(viewport={"width": 1400, "height": 900})
     reader.open("chapters/03_elbo.html")
     formulas = reader.page.locator("article mjx-container")
-    assert formulas.count() > 400
+    assert formulas.count() > 300
     assert reader.page.locator("article mjx-container[tabindex='0']").count() == 0
     assert reader.page.locator("mjx-container mjx-assistive-mml math").count() >= formulas.count()
 
