@@ -20,8 +20,6 @@ from docutils import nodes
 from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
 from reading_plan import ChapterList, ReadingPlan
-from spelling import BothSpellings
-from reading_plan import ChapterTimes, ReadingPlan
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 

@@ -23,14 +23,21 @@ WORDS = {
     ),
     "pages/own_data#a-folder-of-pictures": ("ImageFolder", "image folder", "colour images"),
     "pages/own_data#a-table": ("tabular", "tabular data", "csv", "dataframe"),
-    "pages/own_data#sequences": ("LSTM", "GRU", "recurrent network", "text data"),
+    "pages/own_data#sequences": ("recurrent network", "text data"),
+    "pages/questions#how-do-i-model-sequences-of-varying-length-lstm-gru": ("LSTM", "GRU"),
     "pages/training#stopping-and-resuming": (
         "resume training", "continue training", "save a model", "load a model",
     ),
     "pages/training#many-processes-many-machines": (
         "multiple gpus", "multi-gpu", "several gpus", "DistributedDataParallel",
     ),
-    "pages/questions#can-the-latent-variables-be-discrete": ("codebook", "VQ-VAE"),
+    "pages/questions#what-is-the-codebook-of-a-vq-vae-is-there-one-here": ("codebook", "VQ-VAE"),
+    "pages/questions#which-optimiser-does-batchnorm-help-weight-decay": ("weight decay",),
+    "pages/questions#clamp-the-log-variance-exp-or-softplus": ("softplus",),
+    "pages/questions#how-do-i-get-the-same-result-again-seeds": (
+        "reproducible", "reproducibility", "random seed",
+    ),
+    "pages/questions#several-gpus-how-many-num-workers": ("num_workers",),
 }  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]{2,}")
 log = logging.getLogger(__name__)

@@ -61,7 +61,7 @@ def test_readers_words_lead_to_the_section_that_answers(visit):
         ("elbo", "chapters/03_elbo.html"),
         ("变分", "pages/glossary.html"),
         ("推断", "pages/glossary.html"),
-        ("softplus", "chapters/"),
+        ("softplus", "pages/questions.html"),
         ("reparameterisation", "chapters/04_reparameterization.html"),
         ("reparameterization", "chapters/04_reparameterization.html"),
     ],
