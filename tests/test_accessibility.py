@@ -15,7 +15,8 @@ ON_DISK = pytest.mark.parametrize("address", ["file"], indirect=True)
 # which a page on disk may not. The insides of formulas, nine tenths of a page's elements, are
 # MathJax's; that they are read as MathML and are no stops is tested below.
 RUN = """async () => {
-  const { violations } = await axe.run({ exclude: ["mjx-container"] }, { resultTypes: ["violations"], preload: false });
+  const options = { resultTypes: ["violations"], preload: false };
+  const { violations } = await axe.run({ exclude: ["mjx-container"] }, options);
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}, ${nodes.length} times: ` +
