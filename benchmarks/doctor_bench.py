@@ -1,6 +1,7 @@
 """How well the doctor finds what is wrong: the clinic's patients, over several seeds.
 
     python benchmarks/doctor_bench.py --seeds 5 --out benchmarks/results/doctor.json
+    python benchmarks/doctor_bench.py --second --seeds 2 --no-baseline
 
 For each mutant: is the right cause named first? For each real fault: is it among the findings, and
 how many findings are right? For each control: is there a false alarm? Notes are no alarms. Beside
@@ -23,6 +24,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from clinic import Patient, patients
+from clinic.second_ward_all import WARD
 from clinic_baseline import debug
 
 from vae_tutorial import doctor
@@ -105,9 +107,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="", help="patients whose name contains this")
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--second", action="store_true", help="the second ward's patients")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    chosen = [p for p in patients() if options.only in p.name]
+    ward = list(WARD.values()) if options.second else patients()
+    chosen = [p for p in ward if options.only in p.name]
     rows = []
     for seed in range(options.seeds):
         for patient in chosen:
