@@ -86,27 +86,34 @@ def batch_of(data: Any, seed: int) -> Tensor:
         data = torch.as_tensor(data)
     if data.dtype == torch.uint8:
         data = data.float() / 255
-    few = data[:BATCH]
+    few = data[:BATCH].detach().clone()  # edits in place must not reach the owner's data
     return few[: len(few) // 2 * 2] if len(few) > 1 else few
 
 
 @contextlib.contextmanager
 def _kept(model: nn.Module) -> Iterator[None]:
     """Put weights, buffers, gradients and modes back, even of a model that cannot be copied."""
-    state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    tensors = [t for t in [*model.parameters(), *model.buffers()] if _has_numbers(t)]
+    state = [t.detach().clone() for t in tensors]
     grads = [(p, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
     modes = [(m, m.training) for m in model.modules()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, tensor in model.state_dict().items():
-                if name in state and not torch.equal(tensor, state[name]):
-                    tensor.copy_(state[name])
+            for tensor, before in zip(tensors, state):
+                if tensor.shape == before.shape and not torch.equal(tensor, before):
+                    tensor.copy_(before)
         for parameter, grad in grads:
             parameter.grad = grad
         for module, mode in modes:
             module.training = mode
+
+
+def _has_numbers(tensor: Tensor) -> bool:
+    """Neither on the meta device, nor a lazy module's weight before its first call."""
+    lazy = isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+    return not lazy and not tensor.is_meta
 
 
 class _Examination:
@@ -138,6 +145,7 @@ class _Examination:
             return
         self.look("dropout", lambda: robust.dropout(subject))
         robust.silence_dropout(subject.model)
+        woken = self.look("heads at 0", lambda: robust.wake(subject))
         facts = self.look("noise", lambda: sampler.study(subject))
         if facts is None:
             return
@@ -148,7 +156,8 @@ class _Examination:
         self.look("batch", lambda: robust.coupling(subject, facts, self.training))
         self.look("gradients", lambda: gradients.findings(subject, facts))
         self.look("dead outputs", lambda: robust.dead(subject, facts))
-        self.look("collapse", lambda: collapse.findings(subject, facts))
+        if not woken:
+            self.look("collapse", lambda: collapse.findings(subject, facts))
         if subject.has_loss:
             self._loss(facts)
         if self.epoch is not None:
@@ -170,7 +179,8 @@ class _Examination:
         except Exception as error:
             self.report.findings.append(Finding(*why_it_fails(error, view, subject.x)))
             return False
-        moved = [n for n, w in before.items() if not torch.equal(w, _weights(subject)[n])]
+        after = _weights(subject)
+        moved = [n for n, w in before.items() if n in after and not torch.equal(w, after[n])]
         if moved:
             self.report.findings.append(Finding(
                 "parameters-changed", f"one forward pass and one loss change {', '.join(moved[:3])}"
@@ -287,6 +297,7 @@ def _weights(subject: Subject) -> dict[str, Tensor]:
         prefix + name: p.detach().clone()
         for prefix, model in both.items()
         for name, p in model.named_parameters()
+        if _has_numbers(p)
     }
 
 

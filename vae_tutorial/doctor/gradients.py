@@ -23,13 +23,23 @@ def findings(subject: Subject, facts: Sampler) -> list[Finding]:
         return []
     if view.scale.detach().abs().max() > EXTREME:
         return []  # what is saturated has no gradient, whether it is cut or not
-    of_mu = reached(mixed(view.mu), parameters)
-    of_scale = reached(mixed(view.scale), parameters)
-    of_recon = reached(mixed(view.recon), parameters)
+    of_mu = touched(mixed(view.mu), parameters)
+    of_scale = touched(mixed(view.scale), parameters)
+    of_recon = touched(mixed(view.recon), parameters)
     out = _cut(facts, parameters, of_mu, of_scale, of_recon, view)
     if subject.has_loss and not subject.whole:
         out += _cut_kl(subject, facts, parameters, of_mu, of_scale)
     return out
+
+
+def touched(value: Tensor, parameters: list[Tensor]) -> list[bool]:
+    """For each single weight: is the gradient of `value` other than 0? One layer for μ and for
+    the scale has rows for the one and rows for the other."""
+    if not value.requires_grad:
+        return [False] * sum(p.numel() for p in parameters)
+    found = torch.autograd.grad(value, parameters, allow_unused=True, retain_graph=True)
+    flat = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found)]
+    return torch.cat([g.flatten() != 0 for g in flat]).tolist()
 
 
 def _any(flags: list[bool], where: list[bool]) -> bool:
@@ -80,7 +90,7 @@ def _cut_kl(subject, facts, parameters, of_mu, of_scale) -> list[Finding]:
     raw = reading.replaced(view.raw, held)
     other = reading.View(**{**vars(view), "raw": raw, "recon": view.recon.detach()})
     value = subject.loss(other, subject.x)
-    here = reached(value, parameters)
+    here = touched(value, parameters)
     out = []
     only_mu = [a and not b for a, b in zip(of_mu, of_scale)]
     only_scale = [b and not a for a, b in zip(of_mu, of_scale)]
@@ -106,10 +116,24 @@ def unused(subject: Subject) -> list[Finding]:
     idle = [n for (n, _), g in zip(named, found) if g is None]
     if not idle:
         return []
-    decoder = [n for n in idle if "dec" in n.lower()]
-    code = "decoder-unused" if len(decoder) == len(idle) else "encoder-unused"
+    code = "encoder-unused" if _encodes(subject, named, idle) else "decoder-unused"
     more = f" and {len(idle) - 4} more" if len(idle) > 4 else ""
     return [Finding(code, f"no gradient reaches {', '.join(idle[:4])}{more}")]
+
+
+def _encodes(subject: Subject, named: list[tuple[str, Tensor]], idle: list[str]) -> bool:
+    """Whether some idle weights belong to the encoder: μ or the scale depend on them, or nothing
+    does and they are not called a decoder's."""
+    view, weights = subject.forward(subject.x), [p for _, p in named]
+    parts = [t for t in (view.mu, view.scale) if t is not None]
+    of_latents = [reached(mixed(t), weights) for t in parts]
+    of_recon = reached(mixed(view.recon), weights) if view.recon is not None else []
+    for k, (name, _) in enumerate(named):
+        encoding = any(flags[k] for flags in of_latents)
+        decoding = bool(of_recon) and of_recon[k]
+        if name in idle and (encoding or not (decoding or "dec" in name.lower())):
+            return True
+    return False
 
 
 def by_differences(subject: Subject) -> list[Finding]:

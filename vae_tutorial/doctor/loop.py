@@ -57,6 +57,9 @@ def findings(subject: Subject, epoch: Callable[..., Any]) -> list[Finding]:
     if len(steps) >= 2 and steps[0] > 0 and steps[-1] / steps[0] > 0.6 * len(steps):
         out.append(Finding("no-zero-grad", f"on {len(steps)} equal batches the gradient's norm "
                            f"grows from {steps[0]:.3g} to {steps[-1]:.3g}"))  # fmt: skip
+    elif steps and max(steps) == 0:
+        out.append(Finding("no-zero-grad", f"at each of the {len(steps)} steps all gradients are "
+                           "0: they are set to zero between backward and step"))  # fmt: skip
     out += _schedule([name for name, _ in events], len(steps))
     louder = copy.copy(subject)  # before training, a loss is much the same for all data
     louder.model = copy.deepcopy(subject.model)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
@@ -155,9 +156,43 @@ def replaced(raw: Any, new: Mapping[int, Tensor]) -> Any:
         for name, value in values.items():
             object.__setattr__(other, name, value)
         return other
-    if hasattr(raw, "__dict__") and not isinstance(raw, Distribution):
+    if hasattr(raw, "__dict__"):  # distributions, too: loc and scale are attributes
         other = copy.copy(raw)
         for name, value in vars(raw).items():
             setattr(other, name, replaced(value, new))
         return other
     return raw
+
+
+FORMS = {  # from σ, and back to it
+    "std": (lambda s: s, lambda t: t),
+    "log_std": (torch.log, torch.exp),
+    "logvar": (lambda s: 2 * s.log(), lambda t: torch.exp(0.5 * t)),
+    "var": (torch.square, torch.sqrt),
+}
+
+
+def same_in_other_forms(view: View, scale: Tensor) -> dict[int, Tensor]:
+    """An output may tell its scale twice, as a Normal and as a log-variance, say. Every entry that
+    says the same as `view.scale` in another form, for another scale: by its `id`."""
+    if view.kind not in FORMS or view.scale is None:
+        return {}
+    back = FORMS[view.kind][1]
+    now, then, found = back(view.scale.detach()), back(scale), {}
+    for leaf in _tensors(view.raw):
+        if leaf is view.scale or leaf.shape != now.shape or leaf.dtype != now.dtype:
+            continue
+        for form, (write, _) in FORMS.items():
+            same = torch.allclose(leaf.detach(), write(now), rtol=1e-4, atol=1e-5)
+            if same and form != view.kind:
+                found[id(leaf)] = write(then).to(scale.dtype)
+    return found
+
+
+def _tensors(raw: Any) -> list[Tensor]:
+    if isinstance(raw, Tensor):
+        return [raw]
+    if isinstance(raw, (tuple, list)):
+        return [t for part in raw for t in _tensors(part)]
+    parts = vars(raw) if isinstance(raw, Distribution) else named_parts(raw)
+    return [] if parts is None else _tensors(list(parts.values()))

@@ -133,14 +133,16 @@ def best_at_x(value: Callable[[Tensor], float], recon: Tensor, x: Tensor) -> boo
     step = 0.3 * torch.sign(torch.randn(
         recon.shape, generator=torch.Generator().manual_seed(3)
     )).to(recon.dtype)  # fmt: skip
-    return all(value(there + s * step) > here for s in (-1.0, -0.3, 0.3, 1.0))
+    around = all(value(there + s * step) > here for s in (-1.0, -0.3, 0.3, 1.0))
+    return around and min(value(0.7 * there), value(1.3 * there)) > here
 
 
 def blind_to_scale(value: Callable[[Tensor], float], recon: Tensor, x: Tensor) -> bool:
-    """Whether half of a reconstruction costs as much as all of it, as with a cosine."""
+    """Whether half of a reconstruction, or one a little lighter, costs as much as it does itself,
+    as with a cosine or with a softmax over the values."""
     there = 0.1 + 0.8 * x.reshape(recon.shape).to(recon.dtype)
-    one, half = value(there), value(0.5 * there)
-    return abs(one - half) < 1e-5 * max(1e-3, abs(one))
+    one, half, shifted = value(there), value(0.5 * there), value(there + 0.05)
+    return min(abs(one - half), abs(one - shifted)) < 1e-5 * max(1e-3, abs(one))
 
 
 def findings(

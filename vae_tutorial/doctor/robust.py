@@ -203,6 +203,21 @@ def silence_dropout(model: nn.Module) -> None:
             part.p = 0.0
 
 
+def wake(subject: Subject) -> bool:
+    """Heads that start at 0 give μ = 0 and log σ² = 0 for all x, where nothing can be told apart.
+    Give weight matrices of the copy that are 0 in every entry ordinary random numbers."""
+    view = subject.forward(subject.x)
+    if not view.latent or bool(view.mu.any()) or bool(view.scale.any()):
+        return False
+    blank = [p for p in subject.model.parameters() if p.dim() > 1 and not p.any()]
+    generator = torch.Generator().manual_seed(14)
+    with torch.no_grad():
+        for p in blank:
+            noise = torch.randn(p.shape, generator=generator)
+            p.copy_(noise / p[0].numel() ** 0.5)
+    return bool(blank)
+
+
 def outputs(subject: Subject, facts: Sampler) -> Tensor:
     """Reconstructions of ordinary and of extreme inputs and latents, for their range."""
     seen = [facts.view.recon.detach().flatten()]

@@ -132,6 +132,8 @@ class Subject:
         """The loss if `recon`, `mu`, `scale` or `z` of an output had other values."""
         old = {name: getattr(view, name) for name in new}
         swap = {id(old[name]): value for name, value in new.items() if old[name] is not None}
+        if "scale" in new:
+            swap = reading.same_in_other_forms(view, new["scale"]) | swap
         other = View(**{**vars(view), **new, "raw": reading.replaced(view.raw, swap)})
         with torch.no_grad():
             return self.loss(other, x, seed).item()
@@ -184,8 +186,9 @@ def _check_sizes(view: View) -> None:
 
 def _call_form(loss: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
     """How a loss wants to be called, from the names of its parameters."""
+    inner = loss.forward if isinstance(loss, nn.Module) else loss  # __call__ takes anything
     try:
-        parameters = list(inspect.signature(loss).parameters.values())
+        parameters = list(inspect.signature(inner).parameters.values())
     except (TypeError, ValueError):
         return "pair", {}
     if loss is elbo:

@@ -142,6 +142,8 @@ def _free(weights: Weights, declared: float) -> tuple[str, str] | None:
     if (weights.constant or usual_recon) and near(kl, 1):
         return "hidden-beta", "the declared β is not used"
     plain = latents > 1 and (near(kl / declared, 1 / latents) or near(kl / declared, 2))
+    alike = near(weights.beta / declared, 1) or near(weights.beta / declared, 0.5)
+    plain = plain or (near(kl / declared, 1 / pixels) and not alike)
     if weights.constant or usual_recon or plain:
         return _named(kl / declared, pixels, latents)
     for usual in (0.5, 1.0):
