@@ -71,7 +71,10 @@ def examine(
             report.findings.append(Finding("exception", robust.first_line(error)))
             return report
         whole = data if isinstance(data, Tensor) else None
-        _Examination(subject, report, beta, epoch, training, whole).run()
+        try:
+            _Examination(subject, report, beta, epoch, training, whole).run()
+        except Exception as error:  # outside every single examination
+            report.findings.append(Finding("exception", robust.first_line(error)))
     report.sort()
     return report
 
@@ -97,9 +100,11 @@ def _kept(model: nn.Module) -> Iterator[None]:
     state = [t.detach().clone() for t in tensors]
     grads = [(p, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
     modes = [(m, m.training) for m in model.modules()]
+    dtype = torch.get_default_dtype()
     try:
         yield
     finally:
+        torch.set_default_dtype(dtype)
         with torch.no_grad():
             for tensor, before in zip(tensors, state):
                 if tensor.shape == before.shape and not torch.equal(tensor, before):
@@ -304,7 +309,7 @@ def _weights(subject: Subject) -> dict[str, Tensor]:
 def _not_finite(view: Any, value: float) -> Finding:
     """NaN or infinity: because of a log-variance out of range, or for another reason."""
     scale = getattr(view, "scale", None)
-    if scale is not None and view.kind in ("unknown", "logvar", "log_std"):
+    if scale is not None and scale.numel() and view.kind in ("unknown", "logvar", "log_std"):
         largest = scale.detach().abs().max().item()
         if gradients.EXTREME < largest < float("inf"):
             return Finding("logvar-overflow", f"log-variances as large as {largest:.3g} make the "

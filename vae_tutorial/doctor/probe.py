@@ -180,8 +180,11 @@ class Probe:
         here = value(recon)
         if here == value(1 - recon):
             return True  # there is no reconstruction term at all
+        other = x.flip(0).roll(1, -1)  # other data of the same kind
+        if torch.equal(other, x):
+            return True  # all examples are alike, so nothing can be told
         try:
-            self.x = x.flip(0).roll(1, -1)  # other data of the same kind
+            self.x = other
             return abs(value(recon) - here) > 1e-9 * abs(here)
         finally:
             self.x = x

@@ -200,7 +200,7 @@ def _call_form(loss: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
         ) else {}
     needed = [
         p for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]  # fmt: skip
     roles = {p.name: _role(p.name) for p in needed}
     if len(needed) == 1:
