@@ -359,6 +359,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "parameters-changed": ("gradient-cut-kl",),
     "gradient-cut": ("gradient-cut-kl", "encoder-unused"),
     "target-wrong": ("wrong-likelihood",),
+    "examples-coupled": ("wrong-likelihood",),
     "reconstruction-missing": ("decoder-unused",),
     "decoder-unused": ("wrong-likelihood",),
     "kl-part-missing": WRONG_KL,

@@ -20,6 +20,7 @@ from vae_tutorial.doctor import (
     reconstruction,
     robust,
     sampler,
+    target,
     weights,
 )
 from vae_tutorial.doctor.probe import Probe
@@ -65,14 +66,13 @@ def examine(
         warnings.simplefilter("ignore")
         try:
             x = batch_of(data, seed)
-            training = model.training
             subject = Subject(model, loss, x, adapter)
         except Exception as error:
             report.findings.append(Finding("exception", robust.first_line(error)))
             return report
         whole = data if isinstance(data, Tensor) else None
         try:
-            _Examination(subject, report, beta, epoch, training, whole).run()
+            _Examination(subject, report, beta, epoch, whole).run()
         except Exception as error:  # outside every single examination
             report.findings.append(Finding("exception", robust.first_line(error)))
     report.sort()
@@ -126,11 +126,10 @@ class _Examination:
 
     def __init__(
         self, subject: Subject, report: Report, beta: float | None,
-        epoch: Callable[..., Any] | None, training: bool, all_data: Tensor | None,
+        epoch: Callable[..., Any] | None, all_data: Tensor | None,
     ) -> None:  # fmt: skip
         self.all_data = all_data
         self.subject, self.report, self.beta, self.epoch = subject, report, beta, epoch
-        self.training = training
 
     def look(self, name: str, examination: Callable[[], Any]) -> Any:
         """Run one examination; an error in it is noted, and the others go on."""
@@ -158,7 +157,7 @@ class _Examination:
         self.look("eval mode", lambda: sampler.evaluation(subject, facts))
         self.look("shapes", lambda: robust.shapes(subject, facts))
         self.look("modes", lambda: robust.modes(subject))
-        self.look("batch", lambda: robust.coupling(subject, facts, self.training))
+        self.look("batch", lambda: robust.coupling(subject, facts))
         self.look("gradients", lambda: gradients.findings(subject, facts))
         self.look("dead outputs", lambda: robust.dead(subject, facts))
         if not woken:
@@ -223,6 +222,9 @@ class _Examination:
             return
         self.look("target", lambda: _target(probe))
         term, half_term = self._terms(probe, half, facts)
+        unknown = term is not None and term.misfit > reconstruction.SAME
+        if unknown and "target-wrong" not in self.report.codes:
+            self.look("target read off", lambda: target.findings(probe))
         found, half_found = self._kl(probe, half, facts, tolerance)
         if subject.whole and found is not None and found.misfit < tolerance and not self.weighted:
             self.look("gradients of the loss", lambda: gradients.by_differences(subject))
@@ -269,6 +271,10 @@ class _Examination:
         declared = self.beta is not None  # else the KL may have any shape: free bits, a mixture
         if declared or (found.misfit <= tolerance and not probe.noisy):
             self.look("kl terms", lambda: kl.findings(found, tolerance, facts.reading, kind))
+        plain = self.beta is not None and not found.absent and not found.free_bits
+        if plain and not probe.noisy and found.misfit <= tolerance:
+            latents = probe.view.mu.shape[-1]
+            self.look("kl of each latent", lambda: kl.uneven(probe.of_one_latent(), latents))
         if half is None or not half.sees_latents:
             return found, None
         again = self.look("kl of half a batch", lambda: kl.fit(

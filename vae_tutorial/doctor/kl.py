@@ -91,6 +91,19 @@ def _on_grid(value: Value, means: tuple, grid: tuple, kind: str, sampler: str | 
     return next(f for f in fits if f.misfit <= max(3 * least, 1e-7))
 
 
+def uneven(value: Callable[[int], float], latents: int) -> list[Finding]:
+    """Whether moving μ costs the same in every latent dimension. `value(d)` is the loss where μ is
+    1.5 in dimension d and 0 elsewhere, and `value(-1)` where it is 0 everywhere."""
+    base = value(-1)
+    costs = torch.tensor([value(d) - base for d in range(min(latents, 64))], dtype=torch.float64)
+    usual = costs.median().item()
+    odd = ((costs - usual).abs() > 0.02 * abs(usual)).nonzero().flatten().tolist()
+    if not odd or usual == 0:
+        return []
+    return [Finding("kl-part-missing", f"moving μ by 1.5 costs {usual:.3g} in most latent "
+                    f"dimensions and {costs[odd[0]]:.3g} in dimension {odd[0]}")]  # fmt: skip
+
+
 def findings(found: Fit, tolerance: float, sampler: str | None, kind: str) -> list[Finding]:
     """What is wrong with the KL apart from its weight."""
     if found.absent:

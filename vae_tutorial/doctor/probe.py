@@ -202,6 +202,18 @@ class Probe:
         held = None if self.recon is None else moderate(self.recon)
         return lambda m, t: self(recon=held, mu=m, scale=t)
 
+    def of_one_latent(self) -> Callable[[int], float]:
+        """The loss where μ is 1.5 in one latent dimension, and 0 in the others (in all: −1)."""
+        held = None if self.recon is None else moderate(self.recon)
+
+        def value(d: int) -> float:
+            mu = torch.zeros_like(self.view.mu)
+            if d >= 0:
+                mu[..., d] = 1.5
+            return self(recon=held, mu=mu, scale=torch.full_like(mu, self.neutral))
+
+        return value
+
     def of_recon(self) -> Callable[[Tensor], float]:
         """The loss at other reconstructions, with q at N(0, 1) where it can be held."""
         if not self.sees_latents:

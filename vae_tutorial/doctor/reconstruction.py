@@ -173,6 +173,9 @@ def findings(
         return [Finding("reconstruction-sign", f"a cost of one nat more changes the loss by "
                         f"{term.weight:.3g}")]  # fmt: skip
     out = []
+    if term.target != "x" and _spreads(recon, x):
+        shown = f"reconstructions {tuple(recon.shape)} and data {tuple(x.shape)}"
+        return [Finding("output-shape", f"{shown} are compared all with all: an axis too many")]
     if term.target != "x":
         scaled = term.target in ("2x − 1", "(x + 1)/2", "255 x")
         if not scaled:
@@ -187,6 +190,15 @@ def findings(
             out.append(Finding("bernoulli-on-grey", f"{100 * share:.0f} % of the values lie "
                                "between 0 and 1"))  # fmt: skip
     return out
+
+
+def _spreads(recon: Tensor, x: Tensor) -> bool:
+    """Whether broadcasting makes more of the two shapes than either has."""
+    try:
+        both = torch.broadcast_shapes(recon.shape, x.shape)
+    except RuntimeError:
+        return False
+    return torch.Size(both).numel() > x.numel()
 
 
 def range_findings(term: Term | None, outputs: Tensor) -> list[Finding]:

@@ -69,7 +69,7 @@ def modes(subject: Subject) -> list[Finding]:
     return out
 
 
-def coupling(subject: Subject, facts: Sampler, training: bool) -> list[Finding]:
+def coupling(subject: Subject, facts: Sampler) -> list[Finding]:
     """Whether an example's output depends on the others of its batch."""
     x = subject.x
     other = torch.cat([x[:1], x[1:].flip(0) * 0.5])
@@ -87,20 +87,28 @@ def coupling(subject: Subject, facts: Sampler, training: bool) -> list[Finding]:
     if all(same(a, b) for a, b in zip(first(here), first(changed))):
         return []
     normed = any(isinstance(m, NORMS) for m in subject.model.modules())
+    if normed and subject.training:  # in eval mode it may be gone
+        subject.training = False
+        try:
+            later = coupling(subject, facts)
+        finally:
+            subject.training = True
+        return later or [Finding("batchnorm-in-bound", "in train mode, other examples in the "
+                                 "batch change the output of the first one", "note")]  # fmt: skip
     if normed:
-        return [Finding("batchnorm-in-bound", "other examples in the batch change the output of "
-                        "the first one", "warning" if training else "note")]  # fmt: skip
+        return [Finding("batchnorm-in-bound", "in eval mode, too, other examples in the batch "
+                        "change the output of the first one")]  # fmt: skip
     return [Finding("examples-coupled", "other examples in the batch change the output of the "
                     "first one")]  # fmt: skip
 
 
 def additive(probe: Probe) -> list[Finding]:
     """A loss that adds up over examples: two changes together do what they do one by one."""
-    if probe.subject.whole or probe.recon is None or len(probe.x) < 3:
+    if probe.recon is None or len(probe.x) < 3 or probe.weighted:
         return []
     base = torch.full_like(probe.recon, 0.4)
     parts: dict[str, Tensor] = {"recon": base}
-    if probe.view.latent:
+    if probe.view.latent and not probe.subject.whole:
         parts |= {"mu": probe.view.mu.detach(), "scale": probe.view.scale.detach()}
     for name, values in parts.items():
         if values.shape[0] != len(probe.x):

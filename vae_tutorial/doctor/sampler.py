@@ -233,6 +233,9 @@ def _heads(subject: Subject, facts: Sampler) -> list[Finding]:
     if mu.min() >= 0 and mu.numel() >= 40 and mu.max() > 0:
         found.append(Finding("mu-nonnegative", f"the smallest of {mu.numel()} entries of μ, inputs "
                              f"of all sizes, is {mu.min():.3g}"))  # fmt: skip
+    if view.kind == "std" and facts.uses_scale and scale.min() >= 1 and scale.max() > 1.001:
+        found.append(Finding("logvar-nonnegative", f"the smallest of {scale.numel()} standard "
+                             f"deviations, inputs of all sizes, is {scale.min():.3g}"))  # fmt: skip
     reads_log = facts.reading in ("logvar", "log_std")
     if reads_log and view.kind not in ("std", "var") and scale.min() >= 0 and scale.max() > 0:
         found.append(Finding("logvar-nonnegative", f"the smallest of {scale.numel()} log-"

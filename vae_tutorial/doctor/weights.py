@@ -152,6 +152,10 @@ def _free(weights: Weights, declared: float) -> tuple[str, str] | None:
     ratio = weights.beta / declared
     if near(ratio, 1) or near(ratio, 0.5):
         return None  # both terms divided by the same number
+    if ratio < 1e-3 * weights.variance:
+        return "hidden-beta", (
+            f"as a Gaussian it has σ² = {ratio:.3g}, the data have {weights.variance:.3g}"
+        )
     if ratio > 3 * max(weights.variance, 1e-12):
         return "hidden-beta", (
             f"as a Gaussian it has σ² = {ratio:.3g}, the data have {weights.variance:.3g}"
