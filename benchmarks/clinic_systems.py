@@ -12,7 +12,6 @@ training diverged there is no figure.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -24,7 +23,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 import vae_tutorial as vt
 
@@ -39,19 +37,6 @@ def systems() -> dict[str, Any]:
         if "systems" in cell["metadata"].get("tags", []):
             exec("".join(cell["source"]), names)  # the chapter's own code
     return names
-
-
-def in_turn(own_loss: Callable) -> Callable:
-    """The loss with which one batch trains the encoder only, the next the decoder only."""
-    count = itertools.count()
-
-    def objective(system: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        for_encoder = next(count) % 2 == 0
-        for name, weight in system.named_parameters():
-            weight.requires_grad_(("encoder" in name) == for_encoder)
-        return own_loss(system, x)
-
-    return objective
 
 
 def batch_means(objective: Callable, kept: list[float]) -> Callable:
@@ -114,12 +99,15 @@ class Runs:
         names, few = self.names, {"epochs": 5, "batch": 32}
         train = self.train[:4000]
         for step, parts in self.steps("SECOND"):
-            turns = in_turn(names["own_loss"])
+            turns = names["in_turn"](names["own_loss"])
             self.one(2, step, lambda p=parts: names["second"](**p), train, self.test, turns, **few)
         self.one(2, "not in turn", lambda: names["second"](**parts), train, self.test, **few)
 
     def third(self) -> None:
-        names, small = self.names, [tenths(images) for images in (self.train, self.test)]
+        names, small = (
+            self.names,
+            [self.names["halved"](images) for images in (self.train, self.test)],
+        )
         random = torch.Generator().manual_seed(self.seed)
         noise = [torch.randint(0, 256, x.shape, dtype=torch.uint8, generator=random) for x in small]
         steps = list(self.steps("THIRD"))
@@ -141,11 +129,6 @@ class Runs:
         healings = self.names[name]
         for count, step in enumerate(healings, start=1):
             yield step, self.names["after"](healings, count)
-
-
-def tenths(images: torch.Tensor) -> torch.Tensor:
-    """28×28 bytes -> 10×10 bytes, without the margin: means of squares of 2×2."""
-    return F.avg_pool2d(images[..., 4:24, 4:24].float(), 2).round().to(torch.uint8)
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def _diagnosed(number: int) -> Property:
 _WARD = Exercise(
     name="ward",
     call_as="diagnoses",
-    returns="a dictionary from the numbers 1 to 10 to codes from CANDIDATES, or \"?\" where you "
+    returns='a dictionary from the numbers 1 to 10 to codes from CANDIDATES, or "?" where you '
     "do not know yet",
     answer=ward,
     properties=tuple(map(_diagnosed, range(1, 11))),
