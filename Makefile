@@ -48,7 +48,7 @@ test: $(FULL)/.ready ## run everything that must hold
 	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests chapters \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-check: $(FULL)/.ready ## lint and unit tests, in under two minutes
+check: $(FULL)/.ready ## lint and the fast tests, in some three minutes
 	$(FULL)/bin/python -m ruff check .
 	$(FULL)/bin/python -m ruff format --check .
 	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests -m "not slow" -x -q
