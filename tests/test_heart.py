@@ -19,6 +19,7 @@ LAYERS = (
     ("train",),
     ("measure",),
     ("diagrams", "live", "plots", "pretrained", "doctor", "checks"),
+    ("course",),
     ("__main__",),
 )
 """From the bottom up: a module imports from its own layer and from those before it."""

@@ -1,0 +1,144 @@
+"""Whose file it is, the table, the feedback, Gradescope's file, and answers that are alike."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from submissions import KL, LAPLACE, hand_in
+
+from vae_tutorial.course.__main__ import main
+from vae_tutorial.course.results import safe_name
+from vae_tutorial.course.similar import alike, normal_form
+from vae_tutorial.course.students import files_by_student, student_of
+
+forking = pytest.mark.skipif(sys.platform != "linux", reason="limits are those of Linux")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("doejane_12345_678901_assignment1.ipynb", "doejane (12345)"),
+        ("doejane_LATE_12345_678901_assignment_1-2.ipynb", "doejane (12345)"),
+        ("Jane Doe_1234567_assignsubmission_file_/work.ipynb", "Jane Doe (1234567)"),
+        ("Jane Doe_1234567_assignsubmission_file_work.ipynb", "Jane Doe (1234567)"),
+        ("Zoë Müller-Lüdenscheidt_12_assignsubmission_file_/a/b.ipynb",
+         "Zoë Müller-Lüdenscheidt (12)"),
+        ("submission_99/work.ipynb", "submission_99"),
+        ("jane/1_autoencoders/1_autoencoders.ipynb", "jane"),
+        ("submitted/jane/1_autoencoders/1_autoencoders.ipynb", "jane"),
+        ("jane.ipynb", "jane"),
+        ("jane (1).ipynb", "jane"),
+        ("Copy of jane.ipynb", "jane"),
+        ("Copy of Copy of jane (2).ipynb", "jane"),
+        ("jane - Copy.ipynb", "jane"),
+        ("张伟.py", "张伟"),
+        ("(1).ipynb", "(1)"),
+    ],
+)  # fmt: skip
+def test_the_student_is_read_from_the_path(path, name):
+    assert student_of(Path(path)) == name
+
+
+def test_only_notebooks_count_and_the_rest_is_named(tmp_path):
+    for name in ("a/one.ipynb", "a/two.ipynb", "b.ipynb", "c.pdf", ".hidden.ipynb",
+                 "a/.ipynb_checkpoints/one-checkpoint.ipynb", "__MACOSX/a/._one.ipynb"):  # fmt: skip
+        hand_in(tmp_path / name, KL)
+    (tmp_path / "d.ipynb").symlink_to("/etc/passwd")
+    found, left_out = files_by_student(tmp_path)
+    assert {name: [p.name for p in paths] for name, paths in found.items()} == {
+        "a": ["one.ipynb", "two.ipynb"], "b": ["b.ipynb"],
+    }  # fmt: skip
+    assert left_out == ["c.pdf", "d.ipynb"]
+
+
+def grade(folder, *options):
+    out = folder / "out" / "grades.csv"
+    status = main(["grade", str(folder / "in"), "--out", str(out), "--seed", "4",
+                   "--exercises", "kl,laplace-energy", *options])  # fmt: skip
+    assert status == 0
+    return list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+
+
+@forking
+def test_of_several_files_the_best_answer_to_each_task_counts(tmp_path, capsys):
+    hand_in(tmp_path / "in" / "jane.ipynb", KL)
+    hand_in(tmp_path / "in" / "jane (1).ipynb", "import math", LAPLACE)
+    (tmp_path / "in" / "jane (2).ipynb").write_text("{")
+    (row,) = grade(tmp_path)
+    assert (row["student"], row["points"], row["of"]) == ("jane", "16", "16")
+    assert "damaged" in row["remarks"] and "3 files" in row["remarks"]
+    assert "seed 4" in capsys.readouterr().out
+
+
+@forking
+def test_the_table_feedback_and_gradescope(tmp_path):
+    hand_in(tmp_path / "in" / "=1+1.ipynb", KL.replace("0.5 *", ""))
+    hand_in(tmp_path / "in" / "b.ipynb", KL)
+    rows = grade(tmp_path, "--feedback", str(tmp_path / "fb"), "--gradescope")
+    assert [row["student"] for row in rows] == ["'=1+1", "b"]  # no formula
+    assert rows[0]["kl (8)"] == "1" or "2 times" in rows[0]["hints"]
+    assert [row["kl (8)"] for row in rows][1] == "8"
+    text = (tmp_path / "fb" / "_1_1.md").read_text(encoding="utf-8")
+    assert "Hint: All results are 2 times what they should be" in " ".join(text.split())
+    found = json.loads((tmp_path / "out" / "gradescope" / "b.json").read_text())
+    assert found["score"] == 8
+    assert [each["max_score"] for each in found["tests"]] == [8, 8]
+
+
+@forking
+def test_one_student_gets_results_json(tmp_path):
+    hand_in(tmp_path / "in" / "b.ipynb", KL)
+    grade(tmp_path, "--gradescope")
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["score"] == 8
+
+
+@pytest.mark.parametrize("arguments", [["--exercises", "no-such"], ["--assignment", "77"], []])
+def test_what_is_wrong_with_the_command_is_said(arguments, tmp_path, capsys):
+    hand_in(tmp_path / "in" / "b.ipynb", "x = 1")
+    out = str(tmp_path / "o.csv")
+    assert main(["grade", str(tmp_path / "in"), "--out", out, *arguments]) == 1
+    assert "error: " in capsys.readouterr().err
+    assert main(["grade", str(tmp_path / "none"), "--out", out]) == 1
+
+
+def test_names_of_files_are_safe_and_unique():
+    taken = set()
+    names = [safe_name(each, taken) for each in ("../../x", "a/b", "A_b", "", "..", "x" * 300)]
+    assert len({name.lower() for name in names}) == 6
+    assert not any("/" in name or name.startswith(".") or len(name) > 90 for name in names)
+
+
+LONG = """\
+def f(x, y):
+    '''Text.'''
+    total = 0
+    for a in x:  # a comment
+        total = total + a * y
+        if total > 3:
+            total = total - (a - y) ** 2 + a / 7
+    return total
+"""
+
+
+def form(text):
+    return normal_form(ast.parse(text).body)
+
+
+def test_names_and_comments_do_not_change_the_form_and_the_rest_does():
+    other = LONG.replace("total", "s").replace("Text", "Words").replace("  # a comment", "")
+    assert form(LONG) == form(other.replace("x", "xs").replace("y", "w"))
+    assert form(LONG) != form(LONG.replace("7", "8"))
+    assert form(LONG) != form(LONG.replace("a * y", "y * a"))
+    assert form("def f(x):\n    return 2 * x") == ""  # too short to say anything
+
+
+def test_answers_of_a_few_are_listed_and_those_of_the_whole_class_are_not():
+    students = [f"s{n}" for n in range(20)]
+    forms = {(name, "kl"): "usual" for name in students[:12]}
+    forms |= {("s12", "kl"): "odd", ("s15", "kl"): "odd", ("s16", "kl"): "", ("s17", "kl"): ""}
+    assert alike(forms) == [("kl", ["s12", "s15"])]

@@ -1,0 +1,123 @@
+"""Student notebooks out of masters, without the solutions; and masters for nbgrader."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_tutorial.course.notebook import Cell, read_cells
+from vae_tutorial.course.results import write
+from vae_tutorial.course.tasks import MASTERS, masters, options_of, tasks_of
+
+SOLUTION = re.compile(
+    r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.MULTILINE | re.DOTALL
+)
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def export(paths: Sequence[Path], out: Path | None, *, nbgrader: bool = False) -> list[Path]:
+    """Writes a notebook for each master, by default for all; returns what was written.
+
+    Raises `ValueError` where there is no master, or one whose marks do not match.
+    """
+    paths = list(paths) or masters()
+    if not paths:
+        raise ValueError("there are no masters here; they come with the repository, not with pip")
+    folder = out or MASTERS.parent / ("nbgrader" if nbgrader else "")
+    written = []
+    for path in paths:
+        target = folder / f"{path.stem}.ipynb"
+        if nbgrader:
+            target = folder / "source" / path.stem / target.name
+        notebook = nbgrader_master(read_cells(path)) if nbgrader else student_notebook(path)
+        write(target, json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
+        written.append(target)
+    return written
+
+
+def student_notebook(path: Path) -> dict[str, Any]:
+    """The notebook of a master without its solutions."""
+    cells = read_cells(path)
+    tasks_of(cells)  # raises where a task is wrong
+    return _notebook([_cell(each, without_solution(each)) for each in cells])
+
+
+def without_solution(cell: Cell) -> str:
+    """A cell's text, with a stub where its solutions stood."""
+    begun, ended = (cell.text.count(f"### {word} SOLUTION") for word in ("BEGIN", "END"))
+    if begun != ended:
+        raise ValueError(f"BEGIN and END SOLUTION do not match in the cell:\n{cell.text[:200]}")
+    if not cell.code:
+        return SOLUTION.sub("*Write your answer here.*", cell.text)
+    if name := options_of(cell).get("measured"):
+        return SOLUTION.sub(f"{name} = ...  # your number", cell.text)
+    return SOLUTION.sub(r"\1...  # your code here", cell.text)
+
+
+def nbgrader_master(cells: Sequence[Cell]) -> dict[str, Any]:
+    """The master as a notebook with nbgrader's metadata; nbgrader takes out the solutions.
+
+    The last line of a test is a number, which nbgrader takes as the points.
+    """
+    points = {task.name: task.of for task in tasks_of(cells)}
+    made = []
+    for cell in cells:
+        options = options_of(cell)
+        name = next(iter(options.values()), "")
+        if "check" in options:
+            function = re.search(r"check\([^,]+,\s*(\w+)\)", cell.text)[1]
+            hidden = f'from vae_tutorial.checks import grade\ngrade("{name}", {function}).points'
+            text = f"{cell.text}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
+            marks = _marks(f"check-{name}", points[name], grade=True, solution=False)
+            made.append(_cell(cell, text, marks))
+        elif "written" in options:
+            marks = _marks(f"written-{name}", points[name], grade=True, solution=True)
+            made.append(_cell(cell, cell.text, marks))
+        elif "measured" in options:
+            made.append(_cell(cell, cell.text, _marks(f"measured-{name}", None, False, True)))
+            low, high = options["between"].split(",")
+            test = f"{points[name]} * ({low} <= {name} <= {high})"
+            text = f"# {name}\n### BEGIN HIDDEN TESTS\n{test}\n### END HIDDEN TESTS"
+            marks = _marks(f"check-{name}", points[name], grade=True, solution=False)
+            made.append(_cell(Cell(True, text), text, marks))
+        elif "answer" in options:
+            made.append(_cell(cell, cell.text, _marks(f"answer-{name}", None, False, True)))
+        else:
+            made.append(_cell(cell, cell.text))
+    return _notebook(made)
+
+
+def _marks(name: str, points: int | None, grade: bool, solution: bool) -> dict[str, Any]:
+    """nbgrader's metadata of one cell."""
+    found = {
+        "grade": grade,
+        "grade_id": re.sub(r"[^\w-]", "-", name),
+        "locked": grade and not solution,
+        "schema_version": 3,
+        "solution": solution,
+        "task": False,
+    }
+    return {"nbgrader": found | ({} if points is None else {"points": points})}
+
+
+def _cell(cell: Cell, text: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+    folded = {"cellView": "form"} if text.startswith("#@title") else {}
+    made = {
+        "cell_type": "code" if cell.code else "markdown",
+        "metadata": folded | (metadata or {}),
+        "source": text,
+    }
+    return made | ({"execution_count": None, "outputs": []} if cell.code else {})
+
+
+def _notebook(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    numbered = [{"id": f"cell-{number}", **cell} for number, cell in enumerate(cells)]
+    for cell in numbered:
+        cell["source"] = cell["source"].splitlines(keepends=True)
+    return {"cells": numbered, "metadata": KERNEL, "nbformat": 4, "nbformat_minor": 5}
