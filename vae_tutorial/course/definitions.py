@@ -13,6 +13,8 @@ from vae_tutorial.course.notebook import Cell
 MAGIC = re.compile(r"^(\s*)(?:[%!?]|.*=\s*[%!](?![=\s])|[\w.]+\?{1,2}\s*$).*$", re.MULTILINE)
 CELL_MAGIC = re.compile(r"\s*%%(\w+).*\n?")
 LANGUAGES = {"bash", "sh", "html", "javascript", "js", "latex", "writefile", "script", "markdown"}
+LIBRARIES = ("math", "torch", "np", "numpy")
+MAKERS = ("log", "sqrt", "exp", "tensor", "array", "prod")  # of constants, out of constants
 CLAUSES = ("else", "elif", "except", "finally", ")", "]", "}")
 
 
@@ -166,15 +168,15 @@ def _note_check(call: ast.expr, code: Code) -> None:
 
 
 def is_literal(node: ast.expr) -> bool:
-    """Numbers, texts, containers and sums of them; `math.…`; a function; another name."""
+    """Numbers, texts, containers and sums of them; `math.log(2)` and the like; a lambda; a name."""
     if isinstance(node, (ast.Constant, ast.Lambda, ast.Name)):
         return True
     if isinstance(node, ast.Attribute):  # math.pi
-        return isinstance(node.value, ast.Name) and node.attr in ("pi", "e", "inf", "nan")
-    if isinstance(node, ast.Call):  # math.log(2)
-        function = node.func
-        known = isinstance(function, ast.Attribute) and getattr(function.value, "id", "") == "math"
-        return known and not node.keywords and all(map(is_literal, node.args))
+        return getattr(node.value, "id", "") in LIBRARIES
+    if isinstance(node, ast.Call):  # math.log(2), torch.tensor(0.5)
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        given = [*node.args, *(each.value for each in node.keywords)]
+        return called in MAKERS and is_literal(node.func) and all(map(is_literal, given))
     parts = (ast.BinOp, ast.UnaryOp, ast.Tuple, ast.List, ast.Set, ast.Dict)
     below = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
     return isinstance(node, parts) and all(map(is_literal, below))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -37,6 +38,8 @@ DUNDERS = {f"__{name}__" for name in ("init", "name", "call", "len", "getitem", 
            "post_init", "setitem", "contains", "eq", "hash", "str", "float", "int")}  # fmt: skip
 BLOCKED = ("exec", "eval", "compile", "open", "input", "breakpoint", "globals", "locals", "vars",
            "setattr", "delattr", "exit", "quit", "help", "memoryview")  # fmt: skip
+
+CODE = operator.attrgetter("__code__", "__defaults__")
 
 
 class NotAllowedError(Exception):
@@ -142,25 +145,24 @@ class Watch:
                 closed += [each for each in own if each.__module__ == name]
         kept = (type, types.FunctionType, types.ModuleType, types.BuiltinFunctionType,
                 types.MethodDescriptorType, types.GetSetDescriptorType, property)  # fmt: skip
-        self.items = [
-            (vars(place), name, value)
-            for place in places + closed for name, value in vars(place).items()
-            if isinstance(value, kept)
-        ]  # fmt: skip
+        self.spaces = []  # a namespace, its names, and the values that belong to them
+        for place in places + closed:
+            found = {n: v for n, v in vars(place).items() if isinstance(v, kept)}
+            self.spaces.append((vars(place), tuple(found), tuple(found.values())))
         self.sizes = [(vars(place), len(vars(place)), place.__name__) for place in closed]
-        self.codes = [
-            (value, value.__code__, value.__defaults__)
-            for _, _, value in self.items if isinstance(value, types.FunctionType)
-        ]  # fmt: skip
+        every = (value for _, _, values in self.spaces for value in values)
+        self.functions = tuple({v for v in every if isinstance(v, types.FunctionType)})
+        self.codes = tuple(map(CODE, self.functions))
 
     def changed(self) -> list[str]:
         """The names of what is no longer what it was."""
-        names = [name for space, name, value in self.items if space.get(name) is not value]
-        names += [name for space, size, name in self.sizes if len(space) != size]
-        names += [
-            function.__name__ for function, code, defaults in self.codes
-            if function.__code__ is not code or function.__defaults__ is not defaults
-        ]  # fmt: skip
+        names = [name for space, size, name in self.sizes if len(space) != size]
+        for space, own, values in self.spaces:
+            if not all(map(operator.is_, map(space.get, own), values)):
+                names += [n for n, value in zip(own, values) if space.get(n) is not value]
+        if tuple(map(CODE, self.functions)) != self.codes:
+            pairs = zip(self.functions, self.codes)
+            names += [function.__name__ for function, code in pairs if CODE(function) != code]
         return sorted(set(names))
 
 
@@ -172,7 +174,7 @@ def watched(answer: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
         nonlocal calls
         calls += 1
         result = answer(*inputs, **named)
-        if (calls < 16 or not calls & (calls - 1)) and watch.changed():
+        if (calls < 6 or not calls & (calls - 1)) and watch.changed():
             raise NotAllowedError(f"the answer changed a library: {watch.changed()[:3]}")
         return result
 
