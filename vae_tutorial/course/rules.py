@@ -29,7 +29,7 @@ ALLOWED = {
 }  # fmt: skip
 FORBIDDEN = {
     "os", "sys", "builtins", "importlib", "inspect", "gc", "ctypes", "subprocess", "threading",
-    "multiprocessing", "overrides", "library", "hub", "utils", "attrgetter", "methodcaller",
+    "multiprocessing", "overrides", "library", "hub", "cpp_extension", "attrgetter", "methodcaller",
     "f_back", "f_globals", "f_locals", "f_builtins", "tb_frame", "gi_frame", "cr_frame", "ag_frame",
     "get_type_hints", "make_dataclass",
 }  # fmt: skip
@@ -120,7 +120,9 @@ def graded_builtins() -> dict[str, Any]:
 
 
 def _import(name: str, space: Any = None, here: Any = None, names: Any = (), level: int = 0) -> Any:
-    if level or name.split(".")[0] not in ALLOWED or FORBIDDEN & set(name.split(".")):
+    parts = name.split(".")
+    inside = any(part.startswith("_") for part in parts[1:])
+    if level or inside or parts[0] not in ALLOWED or FORBIDDEN & set(parts):
         return Unavailable(name)
     return builtins.__import__(name, space, here, names, level)
 
