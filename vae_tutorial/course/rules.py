@@ -47,7 +47,7 @@ class NotAllowedError(Exception):
 
 
 class Unavailable:
-    """Stands for a module that answers cannot use; whoever uses it gets told."""
+    """Stands for a module that answers cannot use; a call of it says so."""
 
     __all__ = ()
 
