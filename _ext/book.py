@@ -15,7 +15,7 @@ import mentions
 import notebook_links
 import search_words
 from astroid.manager import AstroidManager
-from doctor_codes import DoctorCodes
+from doctor_codes import DoctorCodes, DoctorResults
 from docutils import nodes
 from equation_list import EquationList
 from measured import NatsTable, SpeedTable, StepTable
@@ -141,6 +141,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("comments_config", {}, "html")
     AstroidManager.brain["module_denylist"] = OtherPackages()
     app.add_directive("doctor-codes", DoctorCodes)
+    app.add_directive("doctor-results", DoctorResults)
     search_words.setup(app)
     app.config.html_search_scorer = str(Path(__file__).with_name("search_scorer.js"))
     app.add_directive("equation-list", EquationList)
