@@ -15,6 +15,7 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parent / "results"
 TARGET = RESULTS.parent.parent / "vae_tutorial" / "pretrained" / "runs.json"
 COLLAPSE = ("recipe", "seed", "epochs", "rate", "negative_elbo", "negative_log_likelihood")
+CLINIC = ("system", "step", "seed", "negative_elbo")
 TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood",
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
 
@@ -23,7 +24,9 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
     """The runs of each set, with the entries that a chapter may want."""
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
     table = [json.loads(p.read_text("utf-8")) for p in sorted(RESULTS.glob("iwae_table/*.json"))]
+    clinic = json.loads((RESULTS / "clinic_systems.json").read_text("utf-8"))["rows"]
     return {
+        "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
     }

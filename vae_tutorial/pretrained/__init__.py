@@ -90,6 +90,7 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> VAE:
 def stored_runs(name: str) -> list[dict[str, Any]]:
     """What runs too long for a chapter gave, one dictionary for each; nats per image.
 
+    - `"clinic_systems"`: three seeds of each step of five systems (chapter 7);
     - `"collapse"`: three seeds of each remedy against posterior collapse (chapter 6);
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
