@@ -74,5 +74,5 @@ def test_stored_runs_are_those_of_the_benchmarks():
 
 
 def test_unknown_runs():
-    with pytest.raises(ValueError, match=r"name must be one of \['collapse', 'iwae_table'\]"):
+    with pytest.raises(ValueError, match=r"name must be one of \['clinic_systems', 'collapse', "):
         pretrained.stored_runs("table")
