@@ -53,7 +53,7 @@ check("draw-latents", draw_latents)
 
 # %% answer=leave-one-out
 def leave_one_out(values, scores):
-    """The score estimate with a baseline: (K, N), (K, N) -> one for each column, (N,)."""
+    """The score estimate with a baseline: (K, N), (K, N) -> one a column, (N,)."""
     ### BEGIN SOLUTION
     K = len(values)
     others = (values.sum(0) - values) / (K - 1)  # (K, N)
