@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
 import inspect
 import json
 import pkgutil
 import random
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import right_answers
 import wrong_answers
 
+from vae_tutorial.course.definitions import Code, read_code
+from vae_tutorial.course.notebook import Cell
 from vae_tutorial.course.tasks import function_of
 
 KL = "def my_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)\n"
@@ -43,7 +46,7 @@ def hand_in(path: Path, *codes: str) -> Path:
 
 
 def of_answer(name: str, answer: Callable[..., Any]) -> list[str] | None:
-    """Cells with an answer from `right_answers` or `wrong_answers`, and its whole module before.
+    """Cells with an answer from `right_answers` or `wrong_answers`, and what it refers to.
 
     None where the answer is made by a call, which is no definition.
     """
@@ -51,8 +54,14 @@ def of_answer(name: str, answer: Callable[..., Any]) -> list[str] | None:
     own = getattr(answer, "__name__", "")
     if module is None or getattr(module, own, None) is not answer or "<" in own:
         return None
-    text = inspect.getsource(module)
-    return [textwrap.dedent(text), f"{function_of(name)} = {own}\n"]
+    code = _code_of(module)
+    needed = code.needed(code.versions(own)[-1])
+    return [*(ast.unparse(each.node) for each in needed), f"{function_of(name)} = {own}\n"]
+
+
+@functools.lru_cache
+def _code_of(module: Any) -> Code:
+    return read_code([Cell(True, inspect.getsource(module))])
 
 
 def answers(package: Any, table: str) -> list[tuple[str, Callable[..., Any]]]:

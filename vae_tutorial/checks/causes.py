@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +22,17 @@ from vae_tutorial.checks.mutants import mutants
 
 LOOSE = 1e-3  # relative: results in single precision are recognised too
 Answer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A change of the right answer; two with one name are equal, so that it can be remembered."""
+
+    name: Any
+    answer: Answer = field(compare=False)
+
+    def __call__(self, *case: Any) -> Any:
+        return self.answer(*case)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,8 @@ class Search:
 
     def _functions(self) -> str | None:
         for name, function in _FUNCTIONS.items():
-            if self.made_by(lambda *case, f=function: f(doubles(self.right(*case)))):
+            way = lambda *case, f=function: f(doubles(self.right(*case)))  # noqa: E731
+            if self.made_by(_Way(name, way)):
                 return f"These are {name} the right results."
         return None
 
@@ -95,16 +107,17 @@ class Search:
         """Right for other arguments: exchanged, transposed, scaled."""
         count, right = len(self.names), self.right
         half = count // 2
-        if count == 2 * half > 2 and self.made_by(lambda *c: right(*c[half:], *c[:half])):
+        turned = _Way("turned", lambda *c: right(*c[half:], *c[:half]))
+        if count == 2 * half > 2 and self.made_by(turned):
             first, second = (
                 " and ".join(f"`{n}`" for n in self.names[i : i + half]) for i in (0, half)
             )
             return f"You have it the other way round: {first} stand where {second} belong."
         for a, b in itertools.combinations(range(count), 2):
             order = [{a: b, b: a}.get(n, n) for n in range(count)]
-            if self.made_by(lambda *case, o=order: right(*(case[n] for n in o))):
+            if self.made_by(_Way((a, b), lambda *case, o=order: right(*(case[n] for n in o)))):
                 return f"`{self.names[a]}` and `{self.names[b]}` are exchanged."
-        if self.made_by(lambda *case: right(*map(_transposed, case))):
+        if self.made_by(_Way("transposed", lambda *case: right(*map(_transposed, case)))):
             return "Rows and columns are exchanged: look at the axis over which you sum or average."
         for chosen, listed in self._scalable():
             for factor, hint in _SCALED.items():
@@ -113,7 +126,7 @@ class Search:
                 scaled = lambda *case, s=chosen, f=factor: right(  # noqa: E731
                     *(f * each if n in s else each for n, each in enumerate(case))
                 )
-                if self.made_by(scaled):
+                if self.made_by(_Way((listed, factor), scaled)):
                     return hint.format(listed)
         return None
 
@@ -134,13 +147,14 @@ class Search:
             moved = [(*case[:n], _moved(case[n]), *case[n + 1 :]) for case in self.cases]
             if any(case[n] is new[n] for case, new in zip(self.cases, moved)):
                 continue
-            still, matters = (
-                [close(self.measured(f, a), self.measured(f, b)) for a, b in zip(moved, self.cases)]
-                for f in (self.mine, self.right)
-            )
-            if all(still) and not all(matters):
+            if self._unmoved(self.mine, moved) and not self._unmoved(self.right, moved):
                 unused.append(f"`{name}`")
         return f"Your result does not depend on {' and '.join(unused)}." if unused else None
+
+    def _unmoved(self, answer: Answer, moved: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether an answer gives the same for the moved inputs in every case."""
+        measured = self.measured
+        return all(close(measured(answer, a), measured(answer, b)) for a, b in zip(moved, self.cases))
 
 
 _FUNCTIONS = {

@@ -44,6 +44,7 @@ def mutants(answer: Callable[..., Any]) -> tuple[tuple[str, Callable[..., Any]],
     return tuple((hint, _compiled(text, answer)) for text, hint in found.items())
 
 
+@functools.lru_cache(maxsize=1024)
 def replaced(answer: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
     """The answer with a piece of its source replaced, wherever it stands."""
     text = textwrap.dedent(inspect.getsource(answer))

@@ -21,6 +21,9 @@ RESULT = Property("the result itself", 0)
 class Runner:
     """One answer to one exercise, on inputs drawn from `seed`."""
 
+    memory: Any = None
+    """A `vae_tutorial.checks.memory.Memory`, where many answers get the same inputs."""
+
     def __init__(self, exercise: Exercise, answer: Any, seed: int) -> None:
         self.exercise, self.seed = exercise, seed % 2**60
         self.answer = self.usable(answer)
@@ -35,6 +38,12 @@ class Runner:
         return lambda: answer
 
     def draw(self, draw: Any, place: int) -> Sequence[Case]:
+        if self.memory is None:
+            return self._drawn_anew(draw, place)
+        key = (self.exercise.name, self.seed, place)
+        return self.memory.cases(key, lambda: self._drawn_anew(draw, place))
+
+    def _drawn_anew(self, draw: Any, place: int) -> Sequence[Case]:
         # Not the seed of a call: an answer's noise would be the very numbers of its inputs.
         seed = self.seed + 1000 * (place + 1)
         seed_all(seed)  # for inputs that take no generator, such as the weights of a network
@@ -46,6 +55,12 @@ class Runner:
         Right answers and suspects get double precision, unless a network is among the inputs; the
         student's gets the inputs as they are.
         """
+        if answer is self.answer or self.memory is None:
+            return self._measured_anew(each, answer, n, inputs)
+        key = (each.measure, each.hygiene, answer, n)
+        return self.memory.outcome(key, inputs, lambda: self._measured_anew(each, answer, n, inputs))
+
+    def _measured_anew(self, each: Property, answer: Any, n: int, inputs: Case) -> Outcome:
         if answer is not self.answer and not any(isinstance(x, nn.Module) for x in inputs):
             inputs = tuple(x.double() if _is_float(x) else x for x in inputs)
         if each.measure is None:

@@ -42,7 +42,7 @@ def caller_state_kept() -> Iterator[None]:
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     try:
         torch.set_default_dtype(torch.float32)
-        with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
+        with torch.inference_mode(False), torch.enable_grad(), on_cpu():
             yield
     finally:
         random.setstate(python)
@@ -53,6 +53,15 @@ def caller_state_kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         if torch.get_default_device() != device:
             torch.set_default_device(device)
+
+
+def on_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Tensors are made on the CPU inside.
+
+    Where they are anyway, nothing is done: inside `torch.device(…)` every call of torch is slower.
+    """
+    there = torch.get_default_device().type == "cpu"
+    return contextlib.nullcontext() if there else torch.device("cpu")
 
 
 def seed_all(seed: int) -> None:
@@ -84,6 +93,9 @@ def attempt(function: Callable[..., Any], *arguments: Any, seed: int) -> Outcome
         raise
     except BaseException as error:
         return Outcome(error=error)
+    finally:
+        if torch.get_default_device().type != "cpu":  # the call has changed it
+            torch.set_default_device("cpu")
 
 
 class _Screen(io.TextIOBase):

@@ -1,0 +1,80 @@
+"""A memory for many answers to one exercise, which all get the same inputs.
+
+`check` in a notebook has none. The grader of a class does: the inputs, the right results, and what
+the typical mistakes give are the same for each student, and are found once::
+
+    with remembering(find("kl"), seed=7, seconds=1.0):
+        grade("kl", answer_1, seed=7)
+        grade("kl", answer_2, seed=7)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from vae_tutorial.checks.core import Case, Exercise
+from vae_tutorial.checks.grading import grade_exercise
+from vae_tutorial.checks.runner import Runner
+from vae_tutorial.checks.sandbox import Outcome, caller_state_kept
+
+
+class Memory:
+    """Cases by exercise, seed and place; outcomes of answers that are not the student's."""
+
+    def __init__(self) -> None:
+        self._cases: dict[Any, Sequence[Case]] = {}
+        self._drawn: set[int] = set()  # ids of cases, which stay alive as long as this memory
+        self._outcomes: dict[Any, Outcome] = {}
+        self.open_until = float("inf")
+
+    def cases(self, key: Any, draw: Callable[[], Sequence[Case]]) -> Sequence[Case]:
+        """The cases of an earlier call with this key, else those that `draw` gives."""
+        if key not in self._cases:
+            self._cases[key] = draw()
+            self._drawn.update(map(id, self._cases[key]))
+        return self._cases[key]
+
+    def outcome(self, key: Any, inputs: Case, measure: Callable[[], Outcome]) -> Outcome:
+        """The outcome of an earlier call with this key and these inputs, else a new one."""
+        if id(inputs) not in self._drawn:
+            return measure()
+        key = (id(inputs), *key)
+        if key not in self._outcomes:
+            if time.monotonic() > self.open_until:
+                raise TimeoutError  # while it is filled: enough
+            self._outcomes[key] = measure()
+        return self._outcomes[key]
+
+
+@contextlib.contextmanager
+def remembering(exercises: Iterable[Exercise], seed: int, seconds: float) -> Iterator[None]:
+    """Inside, answers to `exercises` are checked against what is remembered.
+
+    Filling the memory takes up to about `seconds` for each exercise. What is missing then is found
+    when it is needed; the reports are the same.
+    """
+    Runner.memory = Memory()
+    try:
+        for each in exercises:
+            _fill(each, seed, seconds)
+        yield
+    finally:
+        Runner.memory = None
+
+
+def _fill(exercise: Exercise, seed: int, seconds: float) -> None:
+    def answer(*inputs: Any) -> Any:  # not the right answer itself: what is the student's is new
+        return exercise.answer(*inputs)
+
+    Runner.memory.open_until = float("inf")
+    grade_exercise(exercise, answer, seed)
+    Runner.memory.open_until = time.monotonic() + seconds
+    with caller_state_kept(), contextlib.suppress(TimeoutError):
+        runner = Runner(exercise, answer, seed)
+        for place, each in enumerate(exercise.properties, start=1):
+            cases = runner.drawn if each.inputs is None else runner.draw(each.inputs, place)
+            runner.cause(each, cases, [None] * len(cases))  # which nothing explains
+    Runner.memory.open_until = float("inf")
