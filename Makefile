@@ -6,6 +6,8 @@ CHAPTERS ?=
 
 BOOK := .venv-book
 FULL := .venv
+NBGRADER := .venv-nbgrader
+REVEAL := .reveal
 HTML := _build/html
 PIP  := -m pip --disable-pip-version-check install --quiet
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -13,7 +15,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 # A stamp in each environment holds the place and the Python that it was made for. Where that
 # is no longer true (the folder was moved or copied, another PYTHON was given), it goes.
 PLACE := $(CURDIR) $(VERSION)
-$(foreach env,$(BOOK) $(FULL),$(shell \
+$(foreach env,$(BOOK) $(FULL) $(NBGRADER),$(shell \
   test "`cat $(env)/.ready 2>/dev/null`" = "$(PLACE)" || rm -f $(env)/.ready))
 
 # Makes the environment $(1), unless there is a working one of this Python and this place.
@@ -24,7 +26,8 @@ $(1)/bin/python -m pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' \
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test check run mutations doctor-bench lab clean set-repository python
+.PHONY: help book pdf slides test check run mutations doctor-bench grading-bench
+.PHONY: nbgrader-round-trip lab clean set-repository python
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +44,9 @@ book: $(BOOK)/.ready ## build the HTML from the stored outputs (no torch needed)
 
 pdf: book $(FULL)/.ready ## print the book to one PDF (needs Chromium or Chrome)
 	@$(FULL)/bin/python tools/pdf.py
+
+slides: $(BOOK)/.ready $(REVEAL)/.ready ## make the slides of two lectures, which work from a disk
+	@$(BOOK)/bin/python tools/slides.py
 
 test: $(FULL)/.ready ## run everything that must hold
 	$(FULL)/bin/python -m ruff check .
@@ -62,6 +68,12 @@ mutations: $(FULL)/.ready ## break what each check verifies, and see it fail (so
 doctor-bench: $(FULL)/.ready ## the doctor on the clinic's patients, five seeds (half an hour)
 	$(FULL)/bin/python benchmarks/doctor_bench.py --seeds 5 --out benchmarks/results/doctor.json
 
+grading-bench: $(FULL)/.ready ## the grader: seconds for 100, and each check left out in turn (minutes)
+	$(FULL)/bin/python benchmarks/grading.py --out benchmarks/results/grading.json
+
+nbgrader-round-trip: $(FULL)/.ready $(NBGRADER)/.ready ## the assignments through nbgrader and back
+	$(NBGRADER)/bin/python tools/nbgrader_round_trip.py --grader $(FULL)/bin/python
+
 lab: $(FULL)/.ready ## open JupyterLab on the chapters
 	$(FULL)/bin/python -m jupyterlab chapters
 
@@ -69,7 +81,7 @@ set-repository: python ## rewrite all links for URL=… (default: git's origin)
 	@$(PYTHON) tools/set_repository.py $(if $(URL),'$(URL)')
 
 clean: ## remove what was built, the environments too
-	rm -rf _build $(BOOK) $(FULL) .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf _build $(BOOK) $(FULL) $(NBGRADER) $(REVEAL) .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find tools tests vae_tutorial _ext -name __pycache__ -prune -exec rm -rf {} +
 
 python:
@@ -90,3 +102,15 @@ $(FULL)/.ready: requirements.txt requirements-book.txt requirements-test.txt pyp
 	@$(call environment,$(FULL))
 	@$(FULL)/bin/python $(PIP) -r requirements.txt -e .
 	@printf '%s' '$(PLACE)' > $@
+
+# nbgrader wants older versions of Jupyter's parts than `make lab`, hence a place of its own.
+$(NBGRADER)/.ready: requirements-nbgrader.txt pyproject.toml | python
+	@echo "Making $(NBGRADER), for the round trip alone; torch is large ..."
+	@$(call environment,$(NBGRADER))
+	@$(NBGRADER)/bin/python $(PIP) -r requirements-nbgrader.txt -e .
+	@printf '%s' '$(PLACE)' > $@
+
+$(REVEAL)/.ready: requirements-slides.txt $(BOOK)/.ready
+	@rm -rf $(REVEAL)
+	@$(BOOK)/bin/python $(PIP) --no-deps --target $(REVEAL) -r requirements-slides.txt
+	@touch $@
