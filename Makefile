@@ -71,8 +71,8 @@ doctor-bench: $(FULL)/.ready ## the doctor on the clinic's patients, five seeds 
 grading-bench: $(FULL)/.ready ## the grader: seconds for 100, and each check left out in turn (minutes)
 	$(FULL)/bin/python benchmarks/grading.py --out benchmarks/results/grading.json
 
-nbgrader-round-trip: $(FULL)/.ready $(NBGRADER)/.ready ## the assignments through nbgrader and back
-	$(NBGRADER)/bin/python tools/nbgrader_round_trip.py --grader $(FULL)/bin/python
+nbgrader-round-trip: $(NBGRADER)/.ready ## the assignments through nbgrader and back
+	$(NBGRADER)/bin/python tools/nbgrader_round_trip.py
 
 lab: $(FULL)/.ready ## open JupyterLab on the chapters
 	$(FULL)/bin/python -m jupyterlab chapters

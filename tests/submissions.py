@@ -17,8 +17,9 @@ import right_answers
 import wrong_answers
 
 from vae_tutorial.course.definitions import Code, read_code
-from vae_tutorial.course.notebook import Cell
-from vae_tutorial.course.tasks import function_of
+from vae_tutorial.course.export import student_notebook
+from vae_tutorial.course.notebook import Cell, read_cells
+from vae_tutorial.course.tasks import function_of, options_of
 
 KL = "def my_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)\n"
 LAPLACE = """\
@@ -50,6 +51,8 @@ def of_answer(name: str, answer: Callable[..., Any]) -> list[str] | None:
 
     None where the answer is made by a call, which is no definition.
     """
+    if isinstance(answer, dict):
+        return [f"{function_of(name)} = {answer!r}\n"]
     module = inspect.getmodule(answer)
     own = getattr(answer, "__name__", "")
     if module is None or getattr(module, own, None) is not answer or "<" in own:
@@ -80,6 +83,62 @@ def all_right() -> list[tuple[str, Callable[..., Any]]]:
 
 def all_wrong() -> list[tuple[str, Callable[..., Any]]]:
     return answers(wrong_answers, "WRONG")
+
+
+TROUBLE = {
+    "exit": "import torch\ndef {0}(*a):\n    torch.os._exit(0)",
+    "recursion": "def {0}(*a):\n    return {0}(*a)",
+    "patched": "import torch\ndef {0}(*a):\n    T = torch.Tensor\n    T.abs = lambda a: a * 0\n"
+    "    return a[0]",
+    "gigabytes": "import torch\ndef {0}(*a):\n    return torch.ones(10**10)",
+    "oracle": "import vae_tutorial.checks.chapter_03 as c\ndef {0}(*a):\n    return c.my_kl(*a)",
+}
+
+
+def class_of(folder: Path, master: Path, count: int, seed: int) -> dict[str, str]:
+    """Notebooks of made-up students, and what each is: filled in, unsolved, trouble or broken.
+
+    Seven answers in ten are right. One student in twenty has handed in the stubs, as many make
+    trouble, and as many files are damaged.
+    """
+    rng = random.Random(seed)
+    right, wrong = cells_by_exercise(all_right()), cells_by_exercise(all_wrong())
+    cells = read_cells(master)
+    whole = student_notebook(master)
+    kinds: dict[str, str] = {}
+    for number in range(count):
+        path = folder / f"student{number}_{1000 + number}_77_work.ipynb"
+        kind = {0: "unsolved", 1: "trouble", 2: "broken"}.get(number % 20, "filled in")
+        book = json.loads(json.dumps(whole))
+        for cell, made in zip(cells, book["cells"]):
+            options = options_of(cell)
+            if kind == "unsolved":
+                continue
+            if name := options.get("answer"):
+                pool = right[name] if rng.random() < 0.7 else wrong[name]
+                text = "\n\n".join(rng.choice(pool))
+                if kind == "trouble":
+                    text = rng.choice(list(TROUBLE.values())).format(function_of(name))
+                made["source"] = text
+            elif "measured" in options:
+                low, high = map(float, options["between"].split(","))
+                value = (low + high) / 2 if rng.random() < 0.8 else high + 10
+                made["source"] = f"{options['measured']} = {value}"
+            elif "written" in options:
+                made["source"] = f"**Answer {options['written']}**\n\nA text of student {number}."
+        data = damaged(book, rng) if kind == "broken" else json.dumps(book).encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        kinds[path.name] = kind
+    return kinds
+
+
+def cells_by_exercise(pairs: list[tuple[str, Any]]) -> dict[str, list[list[str]]]:
+    found: dict[str, list[list[str]]] = {}
+    for name, answer in pairs:
+        if cells := of_answer(name, answer):
+            found.setdefault(name, []).append(cells)
+    return found
 
 
 def damaged(whole: dict[str, Any], rng: random.Random) -> bytes:

@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("markdown_it", reason="the book's tools are not installed")
 pytest.importorskip("mdit_py_plugins", reason="the book's tools are not installed")
 
-import slides
 from live_pages import chromium
+
+import slides
 
 SOURCES = sorted(slides.SOURCES.glob("*.md"))
 by_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -105,7 +106,8 @@ def test_every_slide_fits_on_its_page_in_a_browser(built):
 
 
 OVER = """() => {
-  const slide = Reveal.getCurrentSlide(), box = slide.querySelector(".body").getBoundingClientRect();
+  const slide = Reveal.getCurrentSlide();
+  const box = slide.querySelector(".body").getBoundingClientRect();
   const parts = slide.querySelectorAll(".body > *, .body img, .body mjx-container > svg");
   return [...parts].filter(part => {
     const own = part.getBoundingClientRect();

@@ -32,6 +32,8 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 sys.path.append(str(notebooks.ROOT / "_ext"))
+import itertools
+
 from live import FIGURES
 
 SOURCES = notebooks.ROOT / "slides"
@@ -100,7 +102,7 @@ def material() -> Material:
         cells, chapter = notebooks.read(path)["cells"], notebooks.chapter_number(path)
         for equation in numbered.notebook_equations(cells):
             found.equation[equation.number] = equation.formula
-        for before, cell in zip(cells, cells[1:]):
+        for before, cell in itertools.pairwise(cells):
             caption = CAPTION.match(cell["source"])
             png = _png(before) if caption else None
             if png:

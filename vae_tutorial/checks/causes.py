@@ -154,7 +154,9 @@ class Search:
     def _unmoved(self, answer: Answer, moved: Sequence[tuple[Any, ...]]) -> bool:
         """Whether an answer gives the same for the moved inputs in every case."""
         measured = self.measured
-        return all(close(measured(answer, a), measured(answer, b)) for a, b in zip(moved, self.cases))
+        return all(
+            close(measured(answer, a), measured(answer, b)) for a, b in zip(moved, self.cases)
+        )
 
 
 _FUNCTIONS = {

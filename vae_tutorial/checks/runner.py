@@ -58,7 +58,9 @@ class Runner:
         if answer is self.answer or self.memory is None:
             return self._measured_anew(each, answer, n, inputs)
         key = (each.measure, each.hygiene, answer, n)
-        return self.memory.outcome(key, inputs, lambda: self._measured_anew(each, answer, n, inputs))
+        return self.memory.outcome(
+            key, inputs, lambda: self._measured_anew(each, answer, n, inputs)
+        )
 
     def _measured_anew(self, each: Property, answer: Any, n: int, inputs: Case) -> Outcome:
         if answer is not self.answer and not any(isinstance(x, nn.Module) for x in inputs):

@@ -25,7 +25,7 @@ from vae_tutorial.course.tasks import Task
 from vae_tutorial.course.worker import Limits, work
 
 LARGEST_MESSAGE = 2_000_000
-PREPARATION = 1.0  # seconds for each exercise of a class of 100
+PREPARATION = 2.0  # seconds of computing for each exercise of a class of 100
 
 
 @dataclass

@@ -1,0 +1,66 @@
+"""No check is superfluous: leave one out, and some wrong answer gets full points."""
+
+from __future__ import annotations
+
+import sys
+
+import each_check
+import pytest
+import submissions
+from each_check import all_exercises, left_out, passes, scoring
+
+from vae_tutorial.course.tasks import masters
+
+pytestmark = pytest.mark.slow
+EXERCISES = all_exercises()
+WRONG = each_check.named(submissions.all_wrong())
+_WITH_CONSTANT = (
+    "what is right for losses with a constant is right for these, where it is 0; the three parts "
+    "tell a student which kind of loss fails"
+)
+UNSHOWN: dict[tuple[str, str], str] = {
+    ("hidden-beta", "of losses that sum over pixels and latents"): _WITH_CONSTANT,
+    ("hidden-beta", "of losses that average"): _WITH_CONSTANT,
+}
+"""Checks that no wrong answer shows alone, and why they stay."""
+
+
+def shown() -> list:
+    stored = each_check.stored()
+    return [
+        pytest.param(exercise, check, stored.get(exercise.name, {}).get(check.text),
+                     id=f"{exercise.name}-{check.text}")
+        for exercise in EXERCISES for check in scoring(exercise)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("exercise", "check", "name"), shown())
+def test_without_this_check_a_wrong_answer_passes(exercise, check, name):
+    """The answers are found anew by `python benchmarks/grading.py --parts each --out …`."""
+    if (exercise.name, check.text) in UNSHOWN:
+        assert name is None
+        return
+    assert name is not None, "write a wrong answer that fails by this check alone"
+    answer = WRONG[exercise.name][name]
+    assert not passes(exercise, answer)
+    assert passes(left_out(exercise, check), answer)
+
+
+def test_exceptions_are_checks_that_exist():
+    known = {(each.name, check.text) for each in EXERCISES for check in scoring(each)}
+    assert set(UNSHOWN) <= known
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.name)
+def test_an_exercise_has_six_other_right_answers_and_ten_wrong_ones(exercise):
+    right = sum(name == exercise.name for name, _ in submissions.all_right())
+    assert right >= 6
+    assert len(WRONG[exercise.name]) >= 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are those of Linux")
+def test_the_made_up_class_has_all_kinds_of_students(tmp_path):
+    master = masters()[1]
+    kinds = submissions.class_of(tmp_path, master, 40, 3)
+    assert set(kinds.values()) == {"filled in", "unsolved", "trouble", "broken"}
+    assert len(list(tmp_path.iterdir())) == 40
