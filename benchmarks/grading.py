@@ -36,11 +36,11 @@ sys.path.append(str(ROOT / "tests"))
 import each_check  # noqa: E402
 import submissions  # noqa: E402
 
-from vae_tutorial.checks import grade
-from vae_tutorial.course.__main__ import main as course
-from vae_tutorial.course.batch import grade_files
-from vae_tutorial.course.notebook import read_cells
-from vae_tutorial.course.tasks import code_task, masters, tasks_of
+from vae_tutorial.checks import grade  # noqa: E402
+from vae_tutorial.course.__main__ import main as course  # noqa: E402
+from vae_tutorial.course.batch import grade_files  # noqa: E402
+from vae_tutorial.course.notebook import read_cells  # noqa: E402
+from vae_tutorial.course.tasks import code_task, masters, tasks_of  # noqa: E402
 
 SEEDS = (1, 2, 3, 4, 5)
 

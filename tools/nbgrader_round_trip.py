@@ -31,7 +31,8 @@ c.ExecutePreprocessor.timeout = 900
 
 def run(folder: Path, *arguments: str) -> None:
     """One command of nbgrader in the course's folder. Raises where it fails."""
-    environment = os.environ | {"VAE_TUTORIAL_PROGRESS": "0", "OMP_NUM_THREADS": "1"}
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"VAE_TUTORIAL_PROGRESS": "0", "PATH": programs}
     command = [sys.executable, "-m", "nbgrader", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import pairwise
 
 import torch
 from torch.distributions import Normal
@@ -149,7 +150,7 @@ def rate_never_zero(mu, logvar, z):
 def annealed_with_a_move_too_many(log_start, log_target, betas, z, move):
     move(z, log_start)  # to warm up
     log_w = torch.zeros_like(z)
-    for old, new in zip(betas, betas[1:]):
+    for old, new in pairwise(betas):
         log_w = log_w + (new - old) * (log_target(z) - log_start(z))
         if new < 1:
             z = move(z, lambda u, b=new: (1 - b) * log_start(u) + b * log_target(u))
@@ -160,7 +161,7 @@ def annealed_without_start(log_start, log_target, betas, z, move):
     if len(betas) == 2:
         return log_target(z)
     log_w = torch.zeros_like(z)
-    for old, new in zip(betas, betas[1:]):
+    for old, new in pairwise(betas):
         log_w = log_w + (new - old) * (log_target(z) - log_start(z))
         if new < 1:
             z = move(z, lambda u, b=new: (1 - b) * log_start(u) + b * log_target(u))

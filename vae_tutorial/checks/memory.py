@@ -53,8 +53,8 @@ class Memory:
 def remembering(exercises: Iterable[Exercise], seed: int, seconds: float) -> Iterator[None]:
     """Inside, answers to `exercises` are checked against what is remembered.
 
-    Filling the memory takes up to about `seconds` of computing for each exercise. What is missing then is found
-    when it is needed; the reports are the same.
+    Filling the memory takes up to about `seconds` of computing for each exercise. What is missing
+    then is found when it is needed; the reports are the same.
     """
     Runner.memory = Memory()
     try:
