@@ -15,6 +15,7 @@ import mentions
 import notebook_links
 import search_words
 from astroid.manager import AstroidManager
+from course_plan import ChapterGoals, CoursePlan
 from doctor_codes import DoctorCodes, DoctorResults
 from docutils import nodes
 from equation_list import EquationList
@@ -147,6 +148,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("equation-list", EquationList)
     app.add_directive("chapter-list", ChapterList)
     app.add_directive("reading-plan", ReadingPlan)
+    app.add_directive("chapter-goals", ChapterGoals)
+    app.add_directive("course-plan", CoursePlan)
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("nats-table", NatsTable)
     app.add_directive("step-table", StepTable)

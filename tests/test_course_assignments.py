@@ -118,7 +118,8 @@ def test_the_master_for_nbgrader_is_a_notebook_with_its_metadata(master):
     assert sum(m["points"] for m in marks if m and m["grade"]) == sum(t.of for t in tasks)
     for cell, mark in zip(notebook["cells"], marks):
         text = "".join(cell["source"])
-        assert ("BEGIN SOLUTION" in text) <= bool(mark is None or mark["solution"])
+        # nbgrader refuses a solution in any other cell
+        assert ("BEGIN SOLUTION" in text) <= bool(mark and mark["solution"])
         if mark and mark["grade"] and not mark["solution"]:
             assert "### BEGIN HIDDEN TESTS" in text
             last = ast.parse(text).body[-1]

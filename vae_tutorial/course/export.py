@@ -88,6 +88,8 @@ def nbgrader_master(cells: Sequence[Cell]) -> dict[str, Any]:
             made.append(_cell(Cell(True, text), text, marks))
         elif "answer" in options:
             made.append(_cell(cell, cell.text, _marks(f"answer-{name}", None, False, True)))
+        elif SOLUTION.search(cell.text):  # work that leads to a measurement
+            made.append(_cell(cell, cell.text, _marks(f"work-{len(made)}", None, False, True)))
         else:
             made.append(_cell(cell, cell.text))
     return _notebook(made)
