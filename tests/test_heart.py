@@ -14,7 +14,7 @@ ROOT = Path(vt.__file__).parent
 
 LAYERS = (
     ("arguments", "files", "data", "models", "train.history"),
-    ("objectives",),
+    ("objectives", "discrete"),
     ("train.engine",),
     ("train",),
     ("measure",),
