@@ -15,6 +15,9 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parent / "results"
 TARGET = RESULTS.parent.parent / "vae_tutorial" / "pretrained" / "runs.json"
 COLLAPSE = ("recipe", "seed", "epochs", "rate", "negative_elbo", "negative_log_likelihood")
+DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "distortion", "rate",
+            "uniform_bound", "uniform_negative_log_likelihood", "relaxed_bound", "used",
+            "perplexity", "perplexity_16", "perplexity_64", "pictures")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
 TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood",
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
@@ -25,9 +28,14 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
     table = [json.loads(p.read_text("utf-8")) for p in sorted(RESULTS.glob("iwae_table/*.json"))]
     clinic = json.loads((RESULTS / "clinic_systems.json").read_text("utf-8"))["rows"]
+    discrete = [
+        run for p in sorted(RESULTS.glob("discrete/*.json"))
+        for run in json.loads(p.read_text("utf-8"))["rows"]
+    ]  # fmt: skip
     return {
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
+        "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
     }
 

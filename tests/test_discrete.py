@@ -173,7 +173,7 @@ def test_bad_settings_of_a_codebook():
         VectorQuantiser(0, 2)
     with pytest.raises(ValueError, match=r"decay must be None or lie in \[0, 1\), got 1.0"):
         VectorQuantiser(4, 2, decay=1.0)
-    with pytest.raises(ValueError, match='start must be "uniform" or "data"'):
+    with pytest.raises(ValueError, match='start must be "uniform", "normal" or "data"'):
         VectorQuantiser(4, 2, start="kmeans")
     with pytest.raises(ValueError, match="restart counts with a moving average"):
         VectorQuantiser(4, 2, decay=None, restart=1.0)

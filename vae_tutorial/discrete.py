@@ -80,9 +80,7 @@ def relaxed_elbo(
     return {"loss": kl - log_px, "kl": kl, "elbo" if hard else "relaxed": log_px - kl}
 
 
-def leave_one_out_elbo(
-    model: CategoricalVAE, x: Tensor, *, samples: int = 4
-) -> dict[str, Tensor]:
+def leave_one_out_elbo(model: CategoricalVAE, x: Tensor, *, samples: int = 4) -> dict[str, Tensor]:
     """The score-function gradient with a leave-one-out baseline (Kool et al., 2019).
 
     `samples` codes are drawn for each image; each takes the mean log p(x | z) of the others as

@@ -1,5 +1,7 @@
 """The models: networks, likelihoods, priors, and the VAE that is made of them."""
 
+from vae_tutorial.models.code_prior import CodePrior
+from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE
 from vae_tutorial.models.likelihoods import (
     BernoulliLikelihood,
     CategoricalLikelihood,
@@ -8,6 +10,11 @@ from vae_tutorial.models.likelihoods import (
 )
 from vae_tutorial.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_tutorial.models.priors import MixturePrior, VampPrior
+from vae_tutorial.models.quantisers import (
+    FiniteScalarQuantiser,
+    VectorQuantiser,
+    code_use,
+)
 from vae_tutorial.models.vae import VAE, Autoencoder
 
 __all__ = [
@@ -15,12 +22,18 @@ __all__ = [
     "Autoencoder",
     "BernoulliLikelihood",
     "CategoricalLikelihood",
+    "CategoricalVAE",
+    "CodePrior",
     "ContinuousBernoulliLikelihood",
     "ConvDecoder",
     "ConvEncoder",
+    "FiniteScalarQuantiser",
     "GaussianLikelihood",
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",
+    "QuantisedVAE",
     "VampPrior",
+    "VectorQuantiser",
+    "code_use",
 ]

@@ -69,7 +69,8 @@ class VectorQuantiser(nn.Module):
     - `decay=0.99`, say: each code is the mean of the h that chose it, as a moving average over
       batches (their appendix A.1). The codebook is a buffer, and moves in training mode only.
 
-    Cures for codes that nobody chooses:
+    `start` says where the codes begin: between ±1/K (`"uniform"`), drawn from N(0, I)
+    (`"normal"`, as `nn.Embedding` does), or `"data"`. Cures for codes that nobody chooses:
 
     - `start="data"`: the first batch is clustered (k-means), and its centres are the codes;
     - `restart`: with `decay`, a code that is chosen fewer than so many times in a batch, as a
@@ -92,8 +93,8 @@ class VectorQuantiser(nn.Module):
     ) -> None:
         super().__init__()
         self.codes, self.dim = whole_number("codes", codes), whole_number("dim", dim)
-        if start not in ("uniform", "data"):
-            raise ValueError(f'start must be "uniform" or "data", got {start!r}')
+        if start not in ("uniform", "normal", "data"):
+            raise ValueError(f'start must be "uniform", "normal" or "data", got {start!r}')
         if decay is not None and not 0 <= real_number("decay", decay) < 1:
             raise ValueError(f"decay must be None or lie in [0, 1), got {decay!r}")
         self.decay, self.start = decay, start
@@ -101,14 +102,16 @@ class VectorQuantiser(nn.Module):
         if decay is None and self.restart > 0:
             raise ValueError("restart counts with a moving average and needs decay, as in 0.99")
         self.normalise = true_or_false("normalise", normalise)
-        first = (2 * torch.rand(codes, dim) - 1) / codes
+        first = torch.randn(codes, dim)
+        if start != "normal":
+            first = (2 * torch.rand(codes, dim) - 1) / codes
         if decay is None:
             self.codebook = nn.Parameter(first)
         else:
             self.register_buffer("codebook", first)
             self.register_buffer("counts", torch.ones(codes))  # moving averages, per batch
             self.register_buffer("sums", first.clone())
-        self.register_buffer("started", torch.tensor(start == "uniform"))
+        self.register_buffer("started", torch.tensor(start != "data"))
 
     @property
     def vectors(self) -> Tensor:

@@ -92,6 +92,7 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
 
     - `"clinic_systems"`: three seeds of each step of five systems (chapter 7);
     - `"collapse"`: three seeds of each remedy against posterior collapse (chapter 6);
+    - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
 

@@ -1,0 +1,282 @@
+"""The exercises of chapter 10, discrete latents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_tutorial.checks.chapter_10_loss import CODE_LOSS
+from vae_tutorial.checks.core import Exercise, Property, Suspect, Unmet, keeps_inputs
+
+# ---- the nearest code, and the gradient straight through
+
+
+def _draw_vectors(rng: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    sizes = ((4, 3, 2, 5), (2, 5, 3, 7), (6, 1, 4, 3))  # B, P, D, K
+    return [(torch.randn(B, P, D, generator=rng), 1.5 * torch.randn(K, D, generator=rng))
+            for B, P, D, K in sizes]  # fmt: skip
+
+
+def quantise(h: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
+    away = (h[:, :, None, :] - codebook).square().sum(-1)  # (B, P, K)
+    codes = away.argmin(-1)
+    z = h + (codebook[codes] - h).detach()
+    return z, codes
+
+
+def _slopes(answer: Callable, h: Tensor, codebook: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of a weighted sum of z, divided by the weights."""
+    h, codebook = (each.detach().clone().requires_grad_() for each in (h, codebook))
+    z = answer(h, codebook)[0]
+    if not isinstance(z, Tensor) or not z.requires_grad:
+        raise Unmet("No gradient leaves z: it is cut off, by argmin, indexing, .detach() or numpy. "
+                    "Give z the value of the code and the derivative of h.")  # fmt: skip
+    weights = torch.arange(1.0, z.numel() + 1, dtype=z.dtype).view_as(z)
+    found = torch.autograd.grad((weights * z).sum(), (h, codebook), allow_unused=True)
+    return None if found[0] is None else found[0] / weights, found[1]
+
+
+def _to_h(answer: Callable, h: Tensor, codebook: Tensor) -> Tensor:
+    slope, _ = _slopes(answer, h, codebook)
+    if slope is None or not slope.any():
+        raise Unmet("No gradient reaches h. Write z so that its derivative with respect to h is 1: "
+                    "h + (e - h).detach().")  # fmt: skip
+    return slope
+
+
+def _to_codebook(answer: Callable, h: Tensor, codebook: Tensor) -> bool:
+    _, slope = _slopes(answer, h, codebook)
+    if slope is not None and slope.any():
+        raise Unmet("A gradient reaches the codebook through z as well: detach the code.")
+    return True
+
+
+_QUANTISE = Exercise(
+    name="quantise",
+    call_as="quantise(h, codebook)",
+    returns="z, (B, P, D), and the codes, (B, P)",
+    inputs=_draw_vectors,
+    answer=quantise,
+    sizes=lambda h, codebook: {"D": h.shape[-1], "K": len(codebook)},
+    properties=(
+        Property("the codes are the nearest ones", 3, lambda f, *case: f(*case)[1]),
+        Property("z has the values of the codes", 2, lambda f, *case: f(*case)[0]),
+        Property("dz/dh = 1", 3, _to_h, lambda h, codebook: torch.ones_like(h)),
+        Property("no gradient reaches the codebook", 1, _to_codebook, True),
+        keeps_inputs(),
+    ),
+    slips=(
+        ("argmin", "argmax", "That is the code farthest away."),
+        ("(h[:, :, None, :] - codebook).square().sum(-1)", "-(h @ codebook.T)",
+         "That is the largest inner product. A long code would win too often: take the distance."),
+        ("h + (codebook[codes] - h).detach()", "h",
+         "z is h itself. The decoder must get the code: with h, it would get more than 4 bits."),
+        ("h + (codebook[codes] - h).detach()", "codebook[codes] + h",
+         "h is added and not taken off again: h + (e - h).detach()."),
+    ),
+)  # fmt: skip
+
+
+# ---- the use of codes in a set
+
+
+def _draw_batches(rng: torch.Generator) -> list[tuple[list[Tensor], int]]:
+    cases = []
+    for K, sizes in ((7, ((4, 3), (2, 3))), (12, ((5,), (9,), (1,))), (5, ((6, 2),) * 4)):
+        weights = torch.rand(K, generator=rng) ** 2
+        weights[0] = 0  # a code that nobody uses
+        batches = [torch.multinomial(weights, math.prod(s), True, generator=rng).view(s)
+                   for s in sizes]  # fmt: skip
+        cases.append((batches, K))
+    return cases
+
+
+def _draw_singles(rng: torch.Generator) -> list[tuple[list[Tensor], int]]:
+    """Batches with one code each, all different."""
+    order = torch.randperm(9, generator=rng)
+    return [([code.view(1, 1) for code in order], 9)]
+
+
+def set_perplexity(batches: Sequence[Tensor], K: int) -> Tensor:
+    codes = torch.cat([batch.flatten() for batch in batches]).long()
+    p = torch.bincount(codes, minlength=K).double() / len(codes)
+    p = p[p > 0]
+    return torch.exp(-(p * p.log()).sum())
+
+
+def _mean_of_batches(batches: Sequence[Tensor], K: int) -> Tensor:
+    return torch.stack([set_perplexity([batch], K) for batch in batches]).mean()
+
+
+def _mean_of_entropies(batches: Sequence[Tensor], K: int) -> Tensor:
+    return torch.stack([set_perplexity([batch], K).log() for batch in batches]).mean().exp()
+
+
+def _mean_of_shares(batches: Sequence[Tensor], K: int) -> Tensor:
+    shares = [torch.bincount(b.flatten().long(), minlength=K).double() / b.numel() for b in batches]
+    p = torch.stack(shares).mean(0)
+    return torch.exp(-(p[p > 0] * p[p > 0].log()).sum())
+
+
+_PERPLEXITY = Exercise(
+    name="set-perplexity",
+    call_as="set_perplexity(batches, K)",
+    returns="one number",
+    inputs=_draw_batches,
+    answer=set_perplexity,
+    sizes=lambda batches, K: {"K": K},
+    properties=(
+        Property("the perplexity of all codes together", 4),
+        Property("nine batches with one code each, all different, have 9", 2,
+                 inputs=_draw_singles, expected=9.0, rtol=1e-3),
+        keeps_inputs(),
+    ),
+    slips=(
+        ("torch.exp(-(p * p.log()).sum())", "-(p * p.log()).sum()",
+         "That is the entropy, in nats. The perplexity is its exponential."),
+        ("torch.exp(-(p * p.log()).sum())", "torch.tensor(float(len(p)))",
+         "That is the number of codes that occur. A code that occurs once counts little."),
+        ("torch.exp(-", "torch.exp(", "The sign: an entropy is −Σ p log p."),
+        ("(p * p.log())", "(p * p.log2())",
+         "Base 2 goes with 2 to the power of the entropy. With exp, take the natural logarithm."),
+    ),
+    suspects=(
+        Suspect(_mean_of_batches,
+                "That is the mean of the batches' perplexities. A batch of n codes cannot have "
+                "more than n: count the codes of all batches first."),
+        Suspect(_mean_of_entropies,
+                "You averaged the batches' entropies. Count the codes of all batches first."),
+        Suspect(_mean_of_shares,
+                "You averaged the batches' shares. A small batch then counts as much as a large "
+                "one: add up the counts."),
+    ),
+)  # fmt: skip
+
+
+# ---- finite scalars
+
+
+def _draw_scalars(rng: torch.Generator) -> list[tuple[Tensor, tuple[int, ...]]]:
+    return [(2 * torch.randn(B, len(levels), generator=rng), levels)
+            for B, levels in ((9, (3, 4)), (12, (2, 5, 3)), (7, (6, 2)))]  # fmt: skip
+
+
+def finite_scalars(h: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    tops = torch.tensor(levels, dtype=h.dtype) - 1
+    u = (torch.sigmoid(h) * tops).round()
+    z = 2 * u / tops - 1
+    codes, place = torch.zeros(len(h), dtype=h.dtype), 1
+    for d, L in enumerate(levels):
+        codes = codes + u[:, d] * place
+        place = place * L
+    return z, codes
+
+
+def _one_to_one(answer: Callable[..., Any], h: Tensor, levels: Sequence[int]) -> bool:
+    ends = [torch.linspace(-8, 8, 200, dtype=h.dtype)] * len(levels)
+    grid = torch.cartesian_prod(*ends[:2]) if len(levels) == 2 else torch.stack(ends, 1)
+    codes = torch.as_tensor(answer(grid.view(-1, len(levels)), levels)[1])
+    if codes.min() < 0 or codes.max() > math.prod(levels) - 1:
+        raise Unmet(f"Codes run from 0 to {math.prod(levels) - 1} here; yours from "
+                    f"{float(codes.min()):g} to {float(codes.max()):g}.")  # fmt: skip
+    if len(levels) == 2 and len(codes.unique()) != math.prod(levels):
+        raise Unmet(f"There are {math.prod(levels)} combinations of levels, and you give them "
+                    f"{len(codes.unique())} numbers. Each needs its own.")  # fmt: skip
+    return True
+
+
+_SCALARS = Exercise(
+    name="finite-scalars",
+    call_as="finite_scalars(h, levels)",
+    returns="z, (B, D), and the codes, (B,)",
+    inputs=_draw_scalars,
+    answer=finite_scalars,
+    sizes=lambda h, levels: {"D": h.shape[1], "K": math.prod(levels), "L": levels[0]},
+    properties=(
+        Property("z between −1 and 1", 3, lambda f, *case: f(*case)[0]),
+        Property("the numbers of the codes", 3, lambda f, *case: f(*case)[1]),
+        Property("each combination of levels has its own number", 2, _one_to_one, True),
+        keeps_inputs(),
+    ),
+    slips=(
+        ("- 1\n", "\n", "With L times the sigmoid you round to L + 1 levels, 0 … L. Take L − 1."),
+        (".round()", "", "Nothing is rounded."),
+        (".round()", ".floor()",
+         "You cut the decimals off. The top level is then hardly ever reached: round."),
+        ("z = 2 * u / tops - 1", "z = u", "z is the level itself. It lies between −1 and 1."),
+        ("z = 2 * u / tops - 1", "z = u / tops", "z lies between 0 and 1. Stretch it to −1 … 1."),
+        ("torch.sigmoid(h)", "((torch.tanh(h) + 1) / 2)",
+         "You bounded h by the tanh, which is twice as steep. The exercise has the sigmoid."),
+        ("place = place * L", "place = place",
+         "You added the levels up, so that different codes get the same number. The place of "
+         "dimension d is worth the product of the levels before it."),
+        ("place = place * L", "place = place * 10",
+         "These are decimal places. The place of dimension d is worth the product of the levels "
+         "before it."),
+    ),
+)  # fmt: skip
+
+
+# ---- bits
+
+
+def _draw_costs(rng: torch.Generator) -> list[tuple[Tensor, Tensor, Tensor, int]]:
+    cases = []
+    for B, P, K, pixels in ((5, 3, 4, 20), (2, 6, 3, 50), (7, 2, 5, 12)):
+        log_px = -10 * torch.rand(B, generator=rng) - 1
+        logits = 2 * torch.randn(B, P, K, generator=rng)
+        cases.append((log_px, logits, torch.randint(0, K, (B, P), generator=rng), pixels))
+    return cases
+
+
+def bits_per_dimension(log_px: Tensor, prior_logits: Tensor, codes: Tensor, pixels: int) -> Tensor:
+    log_p = prior_logits.log_softmax(-1)
+    log_pz = log_p.gather(-1, codes[..., None]).squeeze(-1).sum(-1)
+    return -(log_px + log_pz).mean() / (pixels * math.log(2))
+
+
+_BITS = Exercise(
+    name="code-bits",
+    call_as="bits_per_dimension(log_px, prior_logits, codes, pixels)",
+    returns="one number",
+    inputs=_draw_costs,
+    answer=bits_per_dimension,
+    sizes=lambda log_px, logits, codes, pixels: {
+        "B": len(log_px), "P": codes.shape[1], "K": logits.shape[2], "n": pixels,
+    },
+    properties=(
+        Property("the bound, in bits per dimension", 5),
+        keeps_inputs(),
+    ),
+    slips=(
+        ("prior_logits.log_softmax(-1)", "prior_logits",
+         "These are logits, not log-probabilities: they need a log_softmax over the K values."),
+        ("log_softmax(-1)", "log_softmax(1)",
+         "You normalised over the positions. The K values of a position share its probability."),
+        (".squeeze(-1).sum(-1)", ".squeeze(-1).mean(-1)",
+         "The code's log-probability is the sum over its positions, not the mean."),
+        ("log_px + log_pz", "log_px",
+         "The code has to be sent too: its log-probability is missing."),
+        ("log_px + log_pz", "log_px - log_pz",
+         "The sign of the code's part: both log-probabilities are negative, both cost bits."),
+        ("log_px + log_pz", "log_pz",
+         "That is the code alone. The pixels given the code are missing."),
+        (" * math.log(2)", "", "That is in nats: divide by log 2."),
+        ("pixels * math.log(2)", "math.log(2)", "That is bits per image: divide by the pixels."),
+        ("-(log_px", "(log_px", "The sign: a cost is minus a log-probability."),
+    ),
+    suspects=(
+        Suspect(
+            lambda log_px, logits, codes, pixels: -(
+                log_px - codes.shape[1] * math.log(logits.shape[2])
+            ).mean() / (pixels * math.log(2)),
+            "That is the uniform prior, P log K for every code. Use the prior's logits.",
+        ),
+    ),
+)  # fmt: skip
+
+EXERCISES = (_QUANTISE, _PERPLEXITY, _SCALARS, _BITS, CODE_LOSS)
