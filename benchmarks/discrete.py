@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 import vae_tutorial as vt
 from vae_tutorial import discrete
-from vae_tutorial.models.code_prior import CodePrior, prior_loss
+from vae_tutorial.models.code_prior import CodePrior
 from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE
 from vae_tutorial.models.quantisers import FiniteScalarQuantiser, VectorQuantiser, code_use
 
@@ -114,7 +114,7 @@ def learn_prior(model: nn.Module, x: Tensor, seed: int) -> CodePrior:
     torch.manual_seed(seed)
     prior = CodePrior(model.positions, model.categories, 128)
     codes = drawn_codes(model, x)
-    vt.fit(prior, codes, objective=prior_loss, epochs=4, batch_size=200, progress=False)
+    vt.fit(prior, codes, objective=discrete.prior_loss, epochs=4, batch_size=200, progress=False)
     return prior
 
 

@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Independent, kl_divergence
 
 import vae_tutorial as vt
 from vae_tutorial import discrete
-from vae_tutorial.models.code_prior import CodePrior, prior_loss
+from vae_tutorial.models.code_prior import CodePrior
 from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE
 from vae_tutorial.models.quantisers import (
     FiniteScalarQuantiser,
@@ -271,7 +271,9 @@ def test_the_prior_learns_what_depends_on_what():
     first = torch.randint(0, 4, (2000, 1))
     codes = torch.cat([first, (first + 1) % 4], 1)  # log 4 nats, not 2 log 4
     prior = CodePrior(2, 4, hidden=32)
-    vt.fit(prior, codes, objective=prior_loss, epochs=20, learning_rate=1e-2, progress=False)
+    vt.fit(
+        prior, codes, objective=discrete.prior_loss, epochs=20, learning_rate=1e-2, progress=False
+    )
     assert abs(-prior.log_prob(codes).mean().item() - math.log(4)) < 0.05
     with pytest.raises(ValueError, match="positions=2"):
         prior.log_prob(torch.zeros(3, 5).long())

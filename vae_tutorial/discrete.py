@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vae_tutorial.arguments import positive_number, real_number, whole_number
+from vae_tutorial.models.code_prior import CodePrior
 from vae_tutorial.models.discrete import CategoricalVAE, CodeVAE, QuantisedVAE
 from vae_tutorial.models.quantisers import straight_through
 
@@ -99,6 +100,11 @@ def leave_one_out_elbo(model: CategoricalVAE, x: Tensor, *, samples: int = 4) ->
     kl = uniform_kl(logits)
     elbo = log_px.mean(0) - kl
     return {"loss": score.detach() - score - elbo, "elbo": elbo.detach(), "kl": kl.detach()}
+
+
+def prior_loss(prior: CodePrior, codes: Tensor) -> dict[str, Tensor]:
+    """The objective that trains a prior on codes `(B, P)`: `"loss"` is −log p(c), in nats."""
+    return {"loss": -prior.log_prob(codes)}
 
 
 def all_codes(positions: int, categories: int) -> Tensor:

@@ -78,8 +78,3 @@ class CodePrior(nn.Module):
             probabilities = self.logits(codes)[..., p, :].softmax(-1).reshape(-1, self.categories)
             codes[..., p] = torch.multinomial(probabilities, 1).view(shape)
         return codes
-
-
-def prior_loss(prior: CodePrior, codes: Tensor) -> dict[str, Tensor]:
-    """The objective that trains a prior on codes `(B, P)`: `"loss"` is −log p(c), in nats."""
-    return {"loss": -prior.log_prob(codes)}
