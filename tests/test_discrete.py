@@ -420,6 +420,20 @@ def test_fit_trains_a_categorical_model(objective):
     assert after > before + 0.2
 
 
+def test_a_decoder_that_starts_at_the_mean():
+    images = torch.tensor([0.0, 0.25, 0.75, 1.0]).expand(3, 1, 4, 4)
+    decoder = vt.MLPDecoder(2, (8,), SHAPE)
+    vt.start_at_mean(decoder, images)
+    with torch.no_grad():
+        decoder.layers[-1].weight.zero_()
+    shown = torch.sigmoid(decoder(torch.randn(5, 2)))
+    assert torch.allclose(shown, images[:1].clamp(0.01, 0.99).expand(5, 1, 4, 4), atol=1e-6)
+    vt.start_at_mean(decoder, (255 * images).byte())
+    assert (torch.sigmoid(decoder(torch.zeros(1, 2))) - shown[:1]).abs().max() < 0.01
+    with pytest.raises(ValueError, match="the decoder's 16 pixels"):
+        vt.start_at_mean(decoder, torch.zeros(2, 1, 3, 3))
+
+
 def test_sizes_that_do_not_fit():
     networks = vt.MLPEncoder(6, (4,), SHAPE, heads=1), vt.MLPDecoder(6, (4,), SHAPE)
     with pytest.raises(ValueError, match="encoder must have latent_dim = 2 positions × 4"):

@@ -47,6 +47,7 @@ from vae_tutorial.models import (
     VampPrior,
     VectorQuantiser,
     code_use,
+    start_at_mean,
 )
 from vae_tutorial.objectives import (
     elbo,
@@ -130,6 +131,7 @@ __all__ = [
     "plots",
     "reconstruction_error",
     "schedules",
+    "start_at_mean",
     "stroke_digit",
     "train_classifier",
 ]

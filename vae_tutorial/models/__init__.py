@@ -1,7 +1,7 @@
 """The models: networks, likelihoods, priors, and the VAE that is made of them."""
 
 from vae_tutorial.models.code_prior import CodePrior
-from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE
+from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE, start_at_mean
 from vae_tutorial.models.likelihoods import (
     BernoulliLikelihood,
     CategoricalLikelihood,
@@ -36,4 +36,5 @@ __all__ = [
     "VampPrior",
     "VectorQuantiser",
     "code_use",
+    "start_at_mean",
 ]

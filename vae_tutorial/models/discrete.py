@@ -14,7 +14,26 @@ from torch.distributions import Bernoulli, Categorical, Distribution, Independen
 from torch.nn import functional as F
 
 from vae_tutorial.arguments import real_number, whole_number
+from vae_tutorial.models.networks import MLPDecoder
 from vae_tutorial.models.quantisers import FiniteScalarQuantiser, Quantised, VectorQuantiser
+
+
+@torch.no_grad()
+def start_at_mean(decoder: MLPDecoder, images: Tensor) -> None:
+    """Set the decoder's last bias so that training starts at the mean of `images` `(N, C, H, W)`.
+
+    `images` are bytes, or numbers in [0, 1]; a mean below 1 % or above 99 % counts as that.
+    Otherwise the first steps push all codes of all images in one direction, to learn what one
+    picture for everything looks like. A code behind a softmax or a sigmoid can be driven so far
+    that its gradient vanishes, and it never comes back.
+    """
+    mean = images.float().mean(0).flatten() / (255 if images.dtype == torch.uint8 else 1)
+    bias = decoder.layers[-1].bias
+    if mean.shape != bias.shape:
+        raise ValueError(
+            f"images must have the decoder's {len(bias)} pixels, got {tuple(images.shape[1:])}"
+        )
+    bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
 
 
 class CodeVAE(nn.Module):
