@@ -3,6 +3,7 @@
 PYTHON ?= python3
 URL ?=
 CHAPTERS ?=
+PROCESSES ?= 2
 
 BOOK := .venv-book
 FULL := .venv
@@ -48,11 +49,12 @@ pdf: book $(FULL)/.ready ## print the book to one PDF (needs Chromium or Chrome)
 slides: $(BOOK)/.ready $(REVEAL)/.ready ## make the slides of two lectures, which work from a disk
 	@$(BOOK)/bin/python tools/slides.py
 
-test: $(FULL)/.ready ## run everything that must hold
+test: $(FULL)/.ready ## run everything that must hold, in two processes of one thread each
 	$(FULL)/bin/python -m ruff check .
 	$(FULL)/bin/python -m ruff format --check .
-	VAE_TUTORIAL_PROGRESS=0 $(FULL)/bin/python -m pytest tests chapters \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+	VAE_TUTORIAL_PROGRESS=0 OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest chapters tests \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	  -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(FULL)/.ready ## lint and the fast tests, in some three minutes
 	$(FULL)/bin/python -m ruff check .

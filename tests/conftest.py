@@ -1,5 +1,6 @@
 """What all tests share: fixed seeds, small models, small images, and the built book."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import matplotlib
 import pytest
 import torch
 import visitor
+from filelock import FileLock
 from hypothesis import settings
 
 import vae_tutorial as vt
@@ -50,10 +52,18 @@ def html(tmp_path_factory) -> Path:
     """The folder of pages; VAE_TUTORIAL_HTML names one that is built already."""
     if "VAE_TUTORIAL_HTML" in os.environ:
         return Path(os.environ["VAE_TUTORIAL_HTML"]).resolve()
-    folder, wrong = built_book.build(tmp_path_factory.mktemp("book"))
+    # Tests run in several processes, and the first that needs the book builds it for all.
+    parts = tmp_path_factory.getbasetemp()
+    shared = parts.parent if "PYTEST_XDIST_WORKER" in os.environ else parts
+    with FileLock(shared / "book.lock"):
+        outcome = shared / "book.json"
+        if not outcome.exists():
+            folder, wrong = built_book.build(tmp_path_factory.mktemp("book"))
+            outcome.write_text(json.dumps([str(folder), wrong]), encoding="utf-8")
+        folder, wrong = json.loads(outcome.read_text(encoding="utf-8"))
     if wrong:
         pytest.fail(f"the book does not build strictly:\n{wrong}", pytrace=False)
-    return folder
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,22 @@ WRONG: dict[str, list] = {}
 for module in pkgutil.iter_modules(wrong_answers.__path__):
     for name, pairs in importlib.import_module(f"wrong_answers.{module.name}").WRONG.items():
         WRONG.setdefault(name, []).extend(pairs)
+
+
+def label(exercise: str, answer: object) -> str:
+    """A test's name, the same in every process: no address of an object in it."""
+    text = str(answer)
+    own = type(answer).__name__ if " object at 0x" in text else text
+    return f"{exercise}-{getattr(answer, '__name__', own)}"
+
+
 WRONG_PAIRS = [
-    pytest.param(name, answer, piece, id=f"{name}-{getattr(answer, '__name__', answer)}")
+    pytest.param(name, answer, piece, id=label(name, answer))
     for name, pairs in WRONG.items()
     for answer, piece in pairs
 ]
 RIGHT_PAIRS = [
-    pytest.param(name, answer, id=f"{name}-{getattr(answer, '__name__', answer)}")
+    pytest.param(name, answer, id=label(name, answer))
     for module in pkgutil.iter_modules(right_answers.__path__)
     for name, answers in importlib.import_module(f"right_answers.{module.name}").RIGHT.items()
     for answer in answers
