@@ -76,3 +76,20 @@ def test_stored_runs_are_those_of_the_benchmarks():
 def test_unknown_runs():
     with pytest.raises(ValueError, match=r"name must be one of \['clinic_systems', 'collapse', "):
         pretrained.stored_runs("table")
+
+
+def test_what_chapter_10_says_of_twice_the_epochs():
+    runs = pretrained.stored_runs("discrete")
+
+    def gain(kind, key):
+        found = {r["epochs"]: r[key] for r in runs if r["kind"] == kind and r["seed"] == 0}
+        return found[6] - found[12], found[12]
+
+    (bound, gaussian), (vq_bound, vq) = (gain(kind, "bound") for kind in ("gaussian", "vq"))
+    (nats, p), (vq_nats, vq_p) = (
+        gain(kind, "negative_log_likelihood") for kind in ("gaussian", "vq")
+    )
+    assert [round(x, 1) for x in (bound, nats, vq_bound, vq_nats)] == [0.7, 0.7, 0.8, 0.3]
+    assert gaussian < vq and vq_p < p and round(p - vq_p, 1) == 0.8
+    text = (notebooks.ROOT / "chapters/10_discrete.ipynb").read_text(encoding="utf-8")
+    assert "gains 0.7 nats in its bound" in text and "the VQ-VAE 0.8 and 0.3" in text
