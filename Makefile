@@ -31,7 +31,7 @@ endef
 .PHONY: nbgrader-round-trip lab clean set-repository python
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Another Python:  make book PYTHON=python3.12"
 

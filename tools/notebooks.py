@@ -18,7 +18,9 @@ import numbered
 ROOT = Path(__file__).resolve().parent.parent
 SETUP_TAGS = ["setup", "hide-cell"]
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab's word, JupyterLab's
-NOT_PROJECT = {".git", ".venv", ".venv-book", "_build", "runs", "__pycache__"}
+NOT_PROJECT = {
+    ".git", ".venv", ".venv-book", ".venv-nbgrader", ".reveal", "_build", "runs", "__pycache__",
+}  # fmt: skip
 KEY = "vae_tutorial"  # our place in the metadata of notebooks and cells
 
 # A `%pip` line is no Python, and would be an error inside the `if`.
