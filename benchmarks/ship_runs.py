@@ -19,6 +19,13 @@ DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "disto
             "uniform_bound", "uniform_negative_log_likelihood", "relaxed_bound", "used",
             "perplexity", "perplexity_16", "perplexity_64", "pictures")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
+CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "class_from_z",
+               "left_out", "beta", "named_as_asked", "squared_error", "wanted", "measured",
+               "named_seven", "negative_log_likelihood_of_thick_sevens", "images",
+               "bayes_accuracy", "bayes_log_loss", "classifier_accuracy",
+               "classifier_log_loss", "bayes_confidence", "classifier_confidence")  # fmt: skip
+FEW_LABELS = ("column", "draw", "m1_seed", "accuracy", "purity", "log_loss", "entropy", "bound")
+TRANSFER = ("target", "features", "labels", "seed", "accuracy")
 TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood",
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
 
@@ -32,12 +39,25 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         run for p in sorted(RESULTS.glob("discrete/*.json"))
         for run in json.loads(p.read_text("utf-8"))["rows"]
     ]  # fmt: skip
+    few, stacked, conditional, transfer = (
+        json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["rows"]
+        for name in ("semi_supervised", "stacked", "conditional", "transfer")
+    )
     return {
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
+        "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
+        "semi_supervised": [present(run, FEW_LABELS) for run in few],
+        "stacked": [present(run, FEW_LABELS) for run in stacked],
+        "transfer": [present(run, TRANSFER) for run in transfer],
     }
+
+
+def present(run: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the entries that this run has."""
+    return {key: run[key] for key in keys if key in run}
 
 
 def text() -> str:

@@ -17,7 +17,7 @@ LAYERS = (
     ("objectives", "discrete"),
     ("train.engine",),
     ("train",),
-    ("measure",),
+    ("measure", "semi_supervised"),
     ("diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("course",),
     ("__main__",),

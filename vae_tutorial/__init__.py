@@ -29,6 +29,7 @@ from vae_tutorial.measure import (
     train_classifier,
 )
 from vae_tutorial.models import (
+    M2,
     VAE,
     Autoencoder,
     BernoulliLikelihood,
@@ -40,6 +41,8 @@ from vae_tutorial.models import (
     ConvEncoder,
     FiniteScalarQuantiser,
     GaussianLikelihood,
+    LabelledDecoder,
+    LabelledEncoder,
     MixturePrior,
     MLPDecoder,
     MLPEncoder,
@@ -58,6 +61,7 @@ from vae_tutorial.objectives import (
     reconstruction_error,
 )
 from vae_tutorial.pretrained import load_pretrained
+from vae_tutorial.semi_supervised import m2_bound
 from vae_tutorial.train import (
     History,
     TrainingDivergedError,
@@ -73,6 +77,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "FACTORS",
+    "M2",
     "VAE",
     "Autoencoder",
     "BernoulliLikelihood",
@@ -89,6 +94,8 @@ __all__ = [
     "History",
     "ImageSet",
     "Images",
+    "LabelledDecoder",
+    "LabelledEncoder",
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",
@@ -126,6 +133,7 @@ __all__ = [
     "load_pretrained",
     "log_likelihood",
     "log_weights",
+    "m2_bound",
     "mean_elbo",
     "pick_device",
     "plots",

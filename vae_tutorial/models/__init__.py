@@ -2,6 +2,7 @@
 
 from vae_tutorial.models.code_prior import CodePrior
 from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE, start_at_mean
+from vae_tutorial.models.labelled import M2, LabelledDecoder, LabelledEncoder
 from vae_tutorial.models.likelihoods import (
     BernoulliLikelihood,
     CategoricalLikelihood,
@@ -18,6 +19,7 @@ from vae_tutorial.models.quantisers import (
 from vae_tutorial.models.vae import VAE, Autoencoder
 
 __all__ = [
+    "M2",
     "VAE",
     "Autoencoder",
     "BernoulliLikelihood",
@@ -29,6 +31,8 @@ __all__ = [
     "ConvEncoder",
     "FiniteScalarQuantiser",
     "GaussianLikelihood",
+    "LabelledDecoder",
+    "LabelledEncoder",
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",

@@ -92,6 +92,11 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
 
     - `"clinic_systems"`: three seeds of each step of five systems (chapter 7);
     - `"collapse"`: three seeds of each remedy against posterior collapse (chapter 6);
+    - `"conditional"`: where the label goes, sevens that were never thick, and Bayes' rule beside a
+      classifier (chapter 9), three seeds;
+    - `"semi_supervised"`, `"stacked"`: M2, M1 and M1+M2 with 100 labels, several choices of the
+      labelled images (chapter 9);
+    - `"transfer"`: logistic regression on features from another data set (chapter 9);
     - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
