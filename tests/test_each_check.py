@@ -48,7 +48,7 @@ def test_without_this_check_a_wrong_answer_passes(exercise, check, name):
 
 
 def test_every_graded_exercise_is_among_them():
-    """A new chapter's exercise comes in with `--parts each`, or with the assignment that uses it."""
+    """A new exercise comes in with `python benchmarks/grading.py --parts each`."""
     graded = {task.name for path in masters() for task in tasks_of(read_cells(path))
               if task.kind == "code"}  # fmt: skip
     assert graded <= {each.name for each in EXERCISES}
