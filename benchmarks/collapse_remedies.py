@@ -24,6 +24,7 @@ import sys
 import time
 from datetime import date
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from torch.nn import functional as F
 import vae_tutorial as vt
 
 SHAPE, PIXELS, LATENTS = (1, 14, 14), 196, 8
+OUT = Path("benchmarks/results/collapse_remedies.json")
 FREE, LEAST = 0.5, 0.4  # nats a dimension; the largest σ of the δ-VAE, for which KL is 0.5 nats
 
 
@@ -86,9 +88,7 @@ class SkipDecoder(nn.Module):
         super().__init__()
         self.latent_dim = LATENTS
         sizes = [0, *hidden, PIXELS]
-        self.layers = nn.ModuleList(
-            nn.Linear(ins + LATENTS, outs) for ins, outs in zip(sizes, sizes[1:])
-        )
+        self.layers = nn.ModuleList(nn.Linear(ins + LATENTS, outs) for ins, outs in pairwise(sizes))
 
     def forward(self, z: Tensor) -> Tensor:
         h = z
@@ -146,7 +146,8 @@ class Lagging:
 TWO, ONE = (200, 200), (200,)
 ANNEALED = {"beta": partial(vt.schedules.linear, rise=0.5)}
 RECIPES: dict[str, dict[str, Any]] = {  # what fit is told
-    "untreated": {}, "KL annealing": ANNEALED, "cyclical annealing": {"beta": vt.schedules.cyclical},
+    "untreated": {}, "KL annealing": ANNEALED,
+    "cyclical annealing": {"beta": vt.schedules.cyclical},
     "free bits": {"objective": partial(vt.elbo, free_bits=FREE)}, "δ-VAE": {},
     "lagging inference": {}, "skip connections": {}, "shorter path": {}, "weaker context": {},
     "no code": {"objective": without_code},
@@ -236,7 +237,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--samples", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="start no run after these")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="no new run after these")
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results/collapse_remedies.json")
     )

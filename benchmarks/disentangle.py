@@ -156,7 +156,8 @@ def one_run(objective: str, beta: float, seed: int, options: argparse.Namespace)
             partial(tc_elbo, beta=beta, size=len(train), kind="stratified"))  # fmt: skip
     cpu = time.process_time()
     history = vt.fit(model, train, validation=data(which)["test"][:500], objective=told,
-                     epochs=options.epochs, batch_size=64, device="cpu", progress=False)  # fmt: skip
+                     epochs=options.epochs, batch_size=64, device="cpu",
+                     progress=False)  # fmt: skip
     row = {"set": which, "objective": objective, "beta": beta, "seed": seed,
            "epochs": options.epochs, "cpu_seconds": time.process_time() - cpu,
            **measured(model, which, options.labels)}  # fmt: skip

@@ -89,7 +89,7 @@ def test_stratified_weights_have_the_right_mean():
     found = []
     for others in itertools.combinations(range(1, 6), 2):
         batch = [0, *others]
-        joint, apart = batch_log_q(mu[batch], stddev[batch], z[batch], 6, "stratified")
+        joint, _ = batch_log_q(mu[batch], stddev[batch], z[batch], 6, "stratified")
         found.append(joint[0].exp())
     assert torch.stack(found).mean().item() == pytest.approx(exact.item(), rel=1e-5)
 
