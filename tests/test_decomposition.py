@@ -113,7 +113,7 @@ def test_both_estimates_are_exact_for_the_whole_set():
     for kind in ("weighted", "stratified"):
         weights = batch_weights(5, 5, kind).exp()
         expected = 1.0 if kind == "stratified" else 0.2
-        assert torch.allclose(weights.sum(1), torch.tensor(expected))
+        assert torch.allclose(weights.sum(1), torch.tensor(expected, dtype=torch.float64))
     joint, _ = batch_log_q(mu, stddev, z, 5, "stratified")
     exact = Independent(Normal(mu, stddev), 1).log_prob(z[:, None]).logsumexp(1) - math.log(5)
     assert torch.allclose(joint, exact, atol=1e-5)

@@ -6,7 +6,7 @@ With q(z) = (1/N) Σ_n q(z | x_n), the mean over images of KL(q(z | x) ‖ p(z))
     TC(z)        = E[log q(z) − Σ_d log q(z_d)]             total correlation
     Σ_d KL(z_d)  = E[Σ_d (log q(z_d) − log p(z_d))]         dimension-wise KL
 
-for a prior that is a product over dimensions (Chen et al., 2018, equation 2).
+for a prior that is a product over dimensions (Chen et al., 2018, section 3).
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def batch_weights(count: int, size: int, kind: str = "weighted") -> Tensor:
     from image i.
 
     - `"weighted"`: 1 / NB for every image, the minibatch-weighted sampling of Chen et al. (2018,
-      equation 5). On average its log q(z) is too low.
+      section 3). On average its log q(z) is too low.
     - `"stratified"`: 1 / N for the image that z came from and (N − 1) / (N (B − 1)) for each
-      other. Its mean over batches is q(z). (Chen et al., appendix C.2, give one of the others
+      other. Its mean over batches is q(z). (Chen et al., in their appendix, give one of the others
       a weight of its own; with equal weights the mean is the same and the spread smaller.)
 
     Raises `ValueError` for another `kind` or a batch larger than the set.
@@ -90,8 +90,9 @@ def batch_weights(count: int, size: int, kind: str = "weighted") -> Tensor:
             f"{size}"
         )
     if kind == "weighted":
-        return torch.full((count, count), -math.log(size * count))
-    weights = torch.full((count, count), (size - 1) / (size * (count - 1)))
+        return torch.full((count, count), -math.log(size * count), dtype=torch.float64)
+    share = (size - 1) / (size * (count - 1))
+    weights = torch.full((count, count), share, dtype=torch.float64)
     return weights.fill_diagonal_(1 / size).log()
 
 

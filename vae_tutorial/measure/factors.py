@@ -52,7 +52,7 @@ def mutual_informations(codes: Tensor, factors: Tensor, bins: int = 20) -> Tenso
 
 
 def mig(codes: Tensor, factors: Tensor, bins: int = 20) -> float:
-    """The mutual information gap of Chen et al. (2018), equation 6: between 0 and 1.
+    """The mutual information gap of Chen et al. (2018), section 4: between 0 and 1.
 
     For every factor the largest I(z_d; v_f) less the second largest, divided by the entropy of
     the factor, log `bins`; then the mean over factors. The true factors score 1, less what the
