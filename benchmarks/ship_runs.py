@@ -19,6 +19,10 @@ DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "disto
             "uniform_bound", "uniform_negative_log_likelihood", "relaxed_bound", "used",
             "perplexity", "perplexity_16", "perplexity_64", "pictures")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
+REMEDIES = (*COLLAPSE, "mutual_information", "active_units")
+DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "mig", "sap", "dci_disentanglement",
+               "dci_informativeness", "factor_vae", "elbo", "rate", "mutual_information",
+               "total_correlation", "probe_ridge", "probe_stumps")  # fmt: skip
 CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "class_from_z",
                "left_out", "beta", "named_as_asked", "squared_error", "wanted", "measured",
                "named_seven", "negative_log_likelihood_of_thick_sevens", "images",
@@ -35,6 +39,8 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
     table = [json.loads(p.read_text("utf-8")) for p in sorted(RESULTS.glob("iwae_table/*.json"))]
     clinic = json.loads((RESULTS / "clinic_systems.json").read_text("utf-8"))["rows"]
+    remedies = json.loads((RESULTS / "collapse_remedies.json").read_text("utf-8"))["rows"]
+    seeds = json.loads((RESULTS / "disentangle.json").read_text("utf-8"))["rows"]
     discrete = [
         run for p in sorted(RESULTS.glob("discrete/*.json"))
         for run in json.loads(p.read_text("utf-8"))["rows"]
@@ -46,6 +52,11 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
     return {
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
+        "collapse_remedies": [
+            {key: run[key] for key in REMEDIES} | {"curve": _thinned(run["validation_loss"])}
+            for run in remedies
+        ],
+        "disentangle": [{key: run[key] for key in DISENTANGLE} for run in seeds],
         "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
@@ -53,6 +64,12 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "stacked": [present(run, FEW_LABELS) for run in stacked],
         "transfer": [present(run, TRANSFER) for run in transfer],
     }
+
+
+def _thinned(curve: list[float], points: int = 15) -> list[float]:
+    """Some of a curve's values, the last one among them."""
+    step = max(1, len(curve) // points)
+    return curve[step - 1 :: step]
 
 
 def present(run: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

@@ -181,6 +181,52 @@ def one_epoch(model, images, rate, batch_size):
     return start - fall / len(images)
 
 
+def gaussian_tc(cov):
+    """The divergence of the joint normal from the product of its margins, by torch."""
+    zero = torch.zeros(len(cov), dtype=cov.dtype)
+    return td.kl_divergence(
+        td.MultivariateNormal(zero, cov), td.MultivariateNormal(zero, torch.diag(cov.diagonal()))
+    )
+
+
+def information_gap(counts):
+    """By conditional entropies, from the counts themselves."""
+    gaps = []
+    for tables in counts.movedim(1, 0):  # (D, b, b) of one factor: code, factor
+        share = tables[0].sum(0) / tables[0].sum()
+        entropy = td.Categorical(probs=share).entropy()
+        nats = []
+        for table in tables:
+            rows = table[table.sum(1) > 0]  # of the factor, for each bin of the code
+            left = td.Categorical(probs=rows).entropy() @ (rows.sum(1) / table.sum())
+            nats.append((td.Categorical(probs=table.sum(0)).entropy() - left).item())
+        best, second = sorted(nats)[:-3:-1]
+        gaps.append((best - second) / entropy.item())
+    return torch.tensor(sum(gaps) / len(gaps), dtype=counts.dtype)
+
+
+def batch_tc(log_q, N):
+    """By mixtures of torch: the own image and the rest of the set as two components."""
+    B = len(log_q)
+    weight = torch.full((B, B), math.log(1 - 1 / N) - math.log(B - 1), dtype=log_q.dtype)
+    weight.diagonal().fill_(-math.log(N))
+    total = 0.0
+    for i in range(B):
+        top = log_q[i].sum(1).max()
+        joint = ((log_q[i].sum(1) - top + weight[i]).exp().sum()).log() + top
+        for d in range(log_q.shape[2]):
+            top = log_q[i, :, d].max()
+            joint = joint - ((log_q[i, :, d] - top + weight[i]).exp().sum()).log() - top
+        total = total + joint / B
+    return total
+
+
+def free_bits(kl, floor):
+    return sum(
+        (mean if mean > floor else torch.full_like(mean, floor)) for mean in kl.sum(0) / len(kl)
+    )
+
+
 ORACLES = {
     "explained-share": explained_share,
     "best-denoiser": best_denoiser,
@@ -198,6 +244,10 @@ ORACLES = {
     "jackknife": jackknife,
     "rate-in-three": rate_in_three,
     "annealed-weights": annealed_weights,
+    "gaussian-tc": gaussian_tc,
+    "information-gap": information_gap,
+    "batch-tc": batch_tc,
+    "free-bits": free_bits,
 }
 
 
