@@ -12,7 +12,7 @@ def _right_tc(cov):
 
 
 def tc_never_zero(cov):
-    return _right_tc(cov).clamp_min(0.02)
+    return _right_tc(cov).clamp_min(0.002)
 
 
 def tc_in_place(cov):
