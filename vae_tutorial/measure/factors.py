@@ -119,7 +119,7 @@ def factor_vae_score(codes: Tensor, fixed: Tensor, spread: Tensor) -> float:
 
 
 def lasso(x: Tensor, y: Tensor, penalty: float, steps: int = 500) -> Tensor:
-    """argmin over W `(D, F)` of |y − x W|² / 2N + penalty · Σ|W|, for x `(N, D)`, y `(N, F)`.
+    """The W `(D, F)` with the least ‖y − x W‖² / 2N + penalty · ‖W‖₁, for x `(N, D)`, y `(N, F)`.
 
     By accelerated proximal gradient steps (Beck and Teboulle, 2009), until nothing moves.
     """
