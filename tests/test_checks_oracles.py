@@ -227,6 +227,39 @@ def free_bits(kl, floor):
     )
 
 
+def unlabelled_bound(logits, joint):
+    """By torch's categorical distribution and its divergence from uniform."""
+    q = td.Categorical(logits=logits)
+    flat = td.Categorical(logits=torch.zeros_like(logits))
+    spread = math.log(logits.shape[1]) - td.kl_divergence(q, flat)
+    return torch.einsum("bc,bc->b", q.probs, joint) + spread
+
+
+def label_posterior(log_px, log_prior):
+    """In decimal numbers with fifty digits, which do not underflow."""
+    rows = []
+    with localcontext() as context:
+        context.prec = 50
+        for row in log_px:
+            joint = [
+                (Decimal(a) + Decimal(b)).exp()
+                for a, b in zip(row.tolist(), log_prior.tolist(), strict=True)
+            ]
+            rows.append([float((each / sum(joint)).ln()) for each in joint])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def classifier_gradient(logits, joint):
+    """By finite differences of the bound."""
+    gradient, step = torch.zeros_like(logits), 1e-5
+    for label in range(logits.shape[1]):
+        moved = torch.zeros_like(logits)
+        moved[:, label] = step
+        rise = unlabelled_bound(logits + moved, joint) - unlabelled_bound(logits - moved, joint)
+        gradient[:, label] = rise / (2 * step)
+    return gradient
+
+
 ORACLES = {
     "explained-share": explained_share,
     "best-denoiser": best_denoiser,
@@ -248,6 +281,9 @@ ORACLES = {
     "information-gap": information_gap,
     "batch-tc": batch_tc,
     "free-bits": free_bits,
+    "unlabelled-bound": unlabelled_bound,
+    "label-posterior": label_posterior,
+    "classifier-gradient": classifier_gradient,
 }
 
 
