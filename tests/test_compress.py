@@ -1,0 +1,293 @@
+"""Compression: the entropy coder, the whole-number network, bits-back coding, the file."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import vae_tutorial as vt
+from vae_tutorial.compress import Codec, DamagedFileError, Stack, gaussian, integers
+from vae_tutorial.compress.container import HEADER
+from vae_tutorial.compress.rans import LOW, StackEmptyError, lent_words
+
+SHAPE = (1, 6, 6)
+
+
+def small_model(seed: int = 0, latents: int = 3) -> vt.VAE:
+    torch.manual_seed(seed)
+    return vt.VAE(vt.MLPEncoder(latents, (20,), SHAPE), vt.MLPDecoder(latents, (20,), SHAPE))
+
+
+def small_images(count: int, seed: int = 1) -> torch.Tensor:
+    return torch.bernoulli(torch.full((count, *SHAPE), 0.3), generator=torch.manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec(small_model(), bits=8)
+
+
+# --- the entropy coder ------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(1, 256)), max_size=200), st.data())
+def test_a_stack_gives_back_what_was_pushed(symbols, data):
+    symbols = [(start, min(width, 256 - start)) for start, width in symbols]
+    lanes = data.draw(st.integers(1, 5))
+    stack = Stack(lanes)
+    groups = [symbols[n : n + lanes] for n in range(0, len(symbols), lanes)]
+    for group in groups:
+        stack.push(*np.array(group, np.uint64).T, 8)
+    for group in reversed(groups):
+        starts, widths = np.array(group, np.uint64).T
+        slots = stack.peek(len(group), 8)
+        assert ((starts <= slots) & (slots < starts + widths)).all()
+        stack.drop(starts, widths, 8)
+    assert (stack.heads == LOW).all() and not len(stack.words)
+
+
+def test_one_state_against_whole_numbers_of_any_size():
+    """A state that never sheds is one large number: s → s // w · 2^b + s mod w + start."""
+    stack, exact = Stack(1), LOW
+    for start, width in [(0, 3), (3, 5), (0, 3), (3, 5), (0, 3)] * 40:
+        stack.push(*np.array([[start], [width]], np.uint64), 3)
+        exact = exact // width * 8 + exact % width + start
+    # Shedding rounds each division at the top 63 bits, so the lengths agree to well below a bit.
+    length = math.log2(int(stack.heads[0])) + 32 * len(stack.words)
+    assert length == pytest.approx(math.log2(exact), abs=1e-3)
+
+
+def test_the_length_is_the_information():
+    generator = np.random.default_rng(0)
+    widths = np.array([1, 15, 240], np.uint64)
+    symbols = generator.choice(3, size=20_000, p=widths / 256)
+    starts = np.array([0, 1, 16], np.uint64)
+    stack = Stack(1)
+    for symbol in symbols:
+        stack.push(starts[symbol, None], widths[symbol, None], 8)
+    information = -np.log2(widths[symbols] / 256).sum()
+    found = math.log2(int(stack.heads[0])) - 31 + 32 * len(stack.words)
+    assert found == pytest.approx(information, abs=0.01)
+
+
+def test_an_empty_stack_says_so_unless_it_lends():
+    starts, widths = np.array([[0], [1]], np.uint64)
+    with pytest.raises(StackEmptyError, match="holds 0 words, and 1 are needed"):
+        Stack(1).drop(starts, widths, 8)
+    stack = Stack(1, lend=True)
+    taken = []
+    for _ in range(30):
+        taken.append(stack.peek(1, 8))
+        stack.drop(taken[-1], widths, 8)
+    assert stack.lent > 3
+    for slot in reversed(taken):
+        stack.push(slot, widths, 8)
+    assert (stack.heads == LOW).all()
+    assert np.array_equal(stack.words, lent_words(0, stack.lent))
+
+
+# --- buckets and tables -----------------------------------------------------------------------
+
+
+def test_the_table_of_the_normal_distribution():
+    whole = np.rint(np.linspace(-7.9, 7.9, 2001) * 2**gaussian.POINT).astype(np.int64)
+    t, found = whole / 2**gaussian.POINT, gaussian.normal_cdf(whole) / 2**gaussian.MASS
+    wanted = [0.5 * math.erfc(-each / math.sqrt(2)) for each in t]
+    assert np.abs(found - wanted).max() < 5e-7  # linear between entries 1/256 apart
+    assert (np.diff(found) >= 0).all()
+
+
+def test_buckets_have_equal_prior_probability():
+    edges = gaussian.Buckets(8).edges[1:-1] / 2**gaussian.POINT
+    wanted = torch.distributions.Normal(0, 1).icdf(torch.arange(1, 256).double() / 256).numpy()
+    assert np.abs(edges - wanted).max() < 2e-4
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(0, 1), (1.3, 0.05), (-15.9, 0.001), (4, 7), (0.1, 0.3)])
+def test_buckets_cover_all_slots_and_are_found(mu, sigma):
+    buckets = gaussian.Buckets(8)
+    mu = np.full(257, round(mu * 2**gaussian.POINT))
+    precision = np.full(257, round(2**gaussian.SCALE / sigma))
+    below = buckets.below(np.arange(257), mu, precision)
+    assert below[0] == 0 and below[-1] == 2**gaussian.SLOTS
+    assert (np.diff(below) >= 1).all()
+    for slots in (below[:-1], below[1:] - 1):
+        assert np.array_equal(buckets.find(slots, mu[1:], precision[1:]), np.arange(256))
+
+
+def test_a_posterior_gets_its_own_probabilities():
+    buckets, mu, sigma = gaussian.Buckets(6), 0.7, 0.4
+    cdf = torch.distributions.Normal(mu, sigma).cdf
+    edges = torch.tensor(buckets.edges / 2**gaussian.POINT)
+    below = buckets.below(
+        np.arange(65), np.full(65, round(mu * 2**16)), np.full(65, round(2**12 / sigma))
+    )
+    assert np.abs(below / 2**gaussian.SLOTS - cdf(edges).numpy()).max() < 2e-4
+
+
+# --- the network in whole numbers ---------------------------------------------------------------
+
+
+def test_the_whole_number_network_is_close_to_its_original():
+    decoder = small_model().decoder
+    z = np.random.default_rng(0).integers(-3 << 12, 3 << 12, (50, 3)).astype(float)
+    found = integers.IntegerNetwork(decoder, largest=16)(z) / 2**12
+    with torch.no_grad():
+        wanted = decoder(torch.tensor(z / 2**12).float()).flatten(1).numpy()
+    assert np.abs(found - wanted).max() < 2e-3
+
+
+def test_its_sums_do_not_depend_on_their_order():
+    """In blocks, one by one, backwards, in Python's own whole numbers: not one bit differs."""
+    network = integers.IntegerNetwork(small_model().encoder, largest=1)
+    x = small_images(20).flatten(1).numpy().astype(float) * 2**12
+    together = network(x)
+    assert np.array_equal(together, np.concatenate([network(row[None]) for row in x]))
+    layers = network.layers
+    for row, found in zip(x, together):
+        values = [int(v) for v in row]
+        for weight, bias, relu in layers:
+            sums = [
+                sum(v * int(w) for v, w in zip(reversed(values), reversed(column))) + int(b)
+                for column, b in zip(weight.T, bias)
+            ]
+            values = [(s + 2**13) >> 14 for s in sums]
+            values = [max(v, 0) for v in values] if relu else values
+        assert values == found.astype(int).tolist()
+
+
+def test_sums_that_float64_cannot_hold_are_refused():
+    network = nn.Sequential(nn.Linear(2, 2))
+    with torch.no_grad():
+        network[0].weight.fill_(1e9)
+    with pytest.raises(ValueError, match=r"2\*\*53"):
+        integers.IntegerNetwork(network, largest=16)
+    with pytest.raises(TypeError, match="got Tanh"):
+        integers.IntegerNetwork(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), largest=1)
+
+
+def test_probabilities_of_logits():
+    logits = np.linspace(-20, 20, 999)
+    found = integers.probabilities(np.rint(logits * 2**12)) / 2**16
+    assert np.abs(found - 1 / (1 + np.exp(-logits))).max() < 2e-3  # steps of 1/64
+    assert found.min() > 0 and found.max() < 1
+
+
+# --- bits-back coding -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_images_come_back_bit_for_bit(codec, count):
+    x = small_images(count)
+    assert torch.equal(codec.decode(codec.encode(x)), x)
+
+
+def test_any_images_come_back():
+    codec = Codec(small_model(), bits=12)
+    x = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE), *small_images(3)])
+    assert torch.equal(codec.decode(codec.encode(x)), x)
+
+
+def test_the_bits_are_minus_the_elbo():
+    """On average over z; the buckets are fine, so the sum is close to the continuous ELBO."""
+    model, x = small_model(), small_images(4000)
+    bits = Codec(model, bits=12).bits(x)
+    with torch.no_grad():
+        log_w = vt.log_weights(model, x, samples=1)[0]
+    wanted = -log_w / math.log(2)
+    error = math.hypot(bits.std(), wanted.std()) / math.sqrt(len(x))
+    assert abs(bits.mean() - wanted.mean()) < 5 * error  # chance of failing: 6e-7
+
+
+def test_the_file_is_as_long_as_its_bits(codec):
+    x = small_images(3000)
+    length = 8 * len(codec.encode(x))
+    start = 8 * HEADER.size + 64 * codec.lanes + 32 * 8  # heads, words lent
+    bits = float(codec.bits(x).sum())
+    spread = 5 * float(codec.bits(x).std()) * math.sqrt(len(x))
+    assert bits - spread < length < bits + spread + start
+
+
+def test_an_image_costs_less_in_a_chain_than_alone(codec):
+    """Alone, it would pay −log2 p(x, z), since nobody uses the bits that it took."""
+    x = small_images(200)
+    together = len(codec.encode(x)) - len(codec.encode(x[:0]))
+    alone = [len(codec.encode(each[None])) - len(codec.encode(x[:0])) for each in x[:50]]
+    assert together / 200 < sum(alone) / 50 - 1
+
+
+def test_files_are_the_same_whatever_the_number_of_threads(codec):
+    x = small_images(30)
+    threads = torch.get_num_threads()
+    try:
+        files = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            files.append(Codec(small_model(), bits=8).encode(x))
+    finally:
+        torch.set_num_threads(threads)
+    assert files[0] == files[1] == codec.encode(x)
+
+
+# --- bad files --------------------------------------------------------------------------------
+
+
+def test_a_flipped_bit_anywhere_is_noticed(codec):
+    content = codec.encode(small_images(5))
+    for place, bit in itertools.product(range(len(content)), (0, 7)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        with pytest.raises(DamagedFileError):
+            codec.decode(bytes(damaged))
+
+
+def test_a_file_cut_short_or_with_something_behind_it_is_noticed(codec):
+    content = codec.encode(small_images(5))
+    for length in range(len(content)):
+        with pytest.raises(DamagedFileError):
+            codec.decode(content[:length])
+    with pytest.raises(DamagedFileError, match="damaged"):
+        codec.decode(content + b"\0")
+
+
+def test_another_models_file_is_refused(codec):
+    theirs = Codec(small_model(seed=5), bits=8).encode(small_images(5))
+    with pytest.raises(DamagedFileError, match="another model"):
+        codec.decode(theirs)
+    with pytest.raises(DamagedFileError, match="another model"):
+        codec.decode(Codec(small_model(), bits=9).encode(small_images(5)))
+
+
+def test_a_forged_file_does_not_end_where_it_should(codec):
+    """With a right fingerprint and wrong words: the end of the stack gives it away."""
+    from vae_tutorial.compress import container
+
+    header, stack = container.unpack(codec.encode(small_images(5)), codec.fingerprint)
+    stack.words[0] ^= 1
+    with pytest.raises(DamagedFileError, match="does not end where"):
+        codec.decode(container.pack(header, stack))
+    fewer = container.Header(*header[:1], header.count + 3, *header[2:])
+    with pytest.raises(DamagedFileError, match=r"ends before|does not end"):
+        codec.decode(container.pack(fewer, stack))
+
+
+def test_bad_arguments(codec):
+    with pytest.raises(TypeError, match="bytes of a file, got str"):
+        codec.decode("file")
+    with pytest.raises(ValueError, match="binary, zeros and ones; 180 values"):
+        codec.encode(torch.full((5, *SHAPE), 0.5))
+    with pytest.raises(ValueError, match=r"images must be a tensor \(B, \*\(1, 6, 6\)\), got"):
+        codec.encode(torch.zeros(5, 36))
+    with pytest.raises(ValueError, match="bits must lie between"):
+        Codec(small_model(), bits=20)
+    with pytest.raises(TypeError, match="BernoulliLikelihood"):
+        Codec(vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2), vt.GaussianLikelihood()))
+    with pytest.raises(TypeError, match=r"must be a vt\.VAE"):
+        Codec(nn.Linear(2, 2))

@@ -1,0 +1,181 @@
+"""Bits-back coding with a VAE (Townsend, Bird and Barber, 2019): images in, one file out.
+
+For one image x, with z in buckets of equal prior probability:
+
+1. *take* z off the stack, as if it had been pushed there under q(z | x): −log2 q(z | x) bits less;
+2. *push* x under p(x | z): −log2 p(x | z) bits more;
+3. *push* z under p(z): −log2 p(z) bits more.
+
+Together log2 q(z | x) − log2 p(x, z) bits, on average −ELBO. The decoder undoes 3, 2 and 1 in this
+order. Since it knows x by then, it knows q(z | x) too, and lays the bits of step 1 back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_tutorial.arguments import whole_number
+from vae_tutorial.compress import container, gaussian, integers
+from vae_tutorial.compress.rans import Stack, StackEmptyError, lent_words
+from vae_tutorial.models import VAE, BernoulliLikelihood
+
+FAR_Z = 16.0  # latents and posterior means are kept within ±16
+BATCH = 500
+
+
+class Codec:
+    """Compresses binary images with a trained VAE, and gives them back bit for bit.
+
+    `model` is a `VAE` of `MLPEncoder` and `MLPDecoder` with a Bernoulli likelihood and the standard
+    normal prior. The codec works with a copy of it in whole numbers, so that a file can be read on
+    any machine. `bits` sets the latents' precision: 2**bits buckets in each dimension.
+
+    Raises `TypeError` for another kind of model, `ValueError` for `bits` outside 4 … 16.
+    """
+
+    def __init__(self, model: VAE, bits: int = 12) -> None:
+        _require_plain(model)
+        if not 4 <= whole_number("bits", bits) <= 16:
+            raise ValueError(f"bits must lie between 4 and 16, got {bits}")
+        self.shape = tuple(model.encoder.image_shape)
+        self.pixels, self.latents = int(np.prod(self.shape)), model.latent_dim
+        self.lanes = max(self.latents, -(-self.pixels // 8))
+        self.buckets = gaussian.Buckets(bits)
+        self.encoder = integers.IntegerNetwork(model.encoder, largest=1)
+        self.decoder = integers.IntegerNetwork(model.decoder, largest=FAR_Z)
+        content = self.encoder.numbers() + self.decoder.numbers() + bytes([bits])
+        self.fingerprint = container.fingerprint(content)
+
+    def encode(self, images: Tensor) -> bytes:
+        """The file of binary images `(B, C, H, W)`, whose values are 0 and 1."""
+        x = self._pixels_of(images)
+        stack = Stack(self.lanes, lend=True)
+        for first in reversed(range(0, len(x), BATCH)):  # the last image goes to the bottom
+            batch = x[first : first + BATCH]
+            for pixels, mu, precision in zip(
+                batch[::-1], *(p[::-1] for p in self._posterior(batch))
+            ):
+                self._push(stack, pixels, mu, precision)
+        header = container.Header(self.fingerprint, len(x), self.shape, self.lanes, stack.lent)
+        return container.pack(header, stack)
+
+    def decode(self, content: bytes) -> Tensor:
+        """The images of a file: float32 `(B, C, H, W)`, zeros and ones.
+
+        Raises `DamagedFileError` for bytes that this codec did not write; it never returns an image
+        that was not there.
+        """
+        header, stack = container.unpack(content, self.fingerprint)
+        x = np.zeros((header.count, self.pixels), np.uint8)
+        try:
+            for n in range(header.count):
+                x[n] = self._pop(stack)
+        except StackEmptyError as error:
+            raise container.DamagedFileError("the file ends before its last image") from error
+        if not container.is_at_rest(stack, lent_words(0, header.lent)):
+            raise container.DamagedFileError("the file does not end where its last image does")
+        return torch.from_numpy(x.reshape(-1, *self.shape)).float()
+
+    def bits(self, images: Tensor, seed: int = 0) -> Tensor:
+        """−log2 p(x, z) + log2 q(z | x) of each image, with one z from q: float64 `(B,)`, in bits.
+
+        Its mean is minus the ELBO of the model in whole numbers, and what `encode` needs for each
+        image, but for rounding and the start of the stack.
+        """
+        x = self._pixels_of(images)
+        generator = np.random.default_rng(seed)
+        found = [np.zeros(0)]
+        for first in range(0, len(x), BATCH):
+            batch = x[first : first + BATCH]
+            mu, precision = self._posterior(batch)
+            slots = generator.integers(0, 1 << gaussian.SLOTS, mu.shape)
+            z = self.buckets.find(slots, mu, precision)
+            widths = self._widths(z, mu, precision)[1]
+            log_q = np.log2(widths / 2.0**gaussian.SLOTS).sum(1)
+            ones = self._probabilities(z) / 2.0**integers.PROBABILITY
+            log_px = np.log2(np.where(batch, ones, 1 - ones)).sum(1)
+            found.append(log_q - log_px + self.buckets.bits * self.latents)
+        return torch.from_numpy(np.concatenate(found))
+
+    def _push(self, stack: Stack, x: np.ndarray, mu: np.ndarray, precision: np.ndarray) -> None:
+        slots = stack.peek(self.latents, gaussian.SLOTS).astype(np.int64)
+        z = self.buckets.find(slots, mu, precision)  # (D,)
+        stack.drop(*self._slots(z, mu, precision), gaussian.SLOTS)
+        starts, widths = _pixel_slots(x, self._probabilities(z[None])[0])
+        for first in range(0, self.pixels, self.lanes):
+            part = slice(first, first + self.lanes)
+            stack.push(starts[part], widths[part], integers.PROBABILITY)
+        stack.push(z.astype(np.uint64), np.ones_like(z, np.uint64), self.buckets.bits)
+
+    def _pop(self, stack: Stack) -> np.ndarray:
+        z = stack.peek(self.latents, self.buckets.bits)
+        stack.drop(z, np.ones_like(z), self.buckets.bits)
+        z = z.astype(np.int64)
+        ones = self._probabilities(z[None])[0]
+        x = np.zeros(self.pixels, np.uint8)
+        for first in reversed(range(0, self.pixels, self.lanes)):
+            part = slice(first, first + self.lanes)
+            x[part] = stack.peek(len(ones[part]), integers.PROBABILITY) < ones[part]
+            starts, widths = _pixel_slots(x[part], ones[part])
+            stack.drop(starts, widths, integers.PROBABILITY)
+        mu, precision = self._posterior(x[None])
+        stack.push(*self._slots(z, mu[0], precision[0]), gaussian.SLOTS)
+        return x
+
+    def _posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """μ and 1/σ of q(z | x), int64 `(B, D)`, with the places that `Buckets.below` wants."""
+        out = self.encoder(x.astype(np.float64) * 2**integers.PLACES)
+        mu, logvar = np.split(out, 2, axis=1)
+        far = FAR_Z * 2**integers.PLACES
+        mu = np.clip(mu, -far, far).astype(np.int64) << (gaussian.POINT - integers.PLACES)
+        fine = np.rint(logvar * 2.0 ** (gaussian.FINE - integers.PLACES))
+        least, most = (
+            end << gaussian.FINE for end in (gaussian.LEAST_LOGVAR, gaussian.MOST_LOGVAR)
+        )
+        index = np.clip(fine, least, most).astype(np.int64) - least
+        return mu, gaussian.precision_table()[index]
+
+    def _probabilities(self, z: np.ndarray) -> np.ndarray:
+        """p(pixel = 1 | z) in whole 2**-16, for buckets `(B, D)`: uint64 `(B, pixels)`."""
+        centres = self.buckets.centres[z] >> (gaussian.POINT - integers.PLACES)
+        return integers.probabilities(self.decoder(centres.astype(np.float64)))
+
+    def _widths(self, z: np.ndarray, mu: np.ndarray, precision: np.ndarray) -> tuple:
+        start = self.buckets.below(z, mu, precision)
+        return start, self.buckets.below(z + 1, mu, precision) - start
+
+    def _slots(self, z: np.ndarray, mu: np.ndarray, precision: np.ndarray) -> tuple:
+        return tuple(part.astype(np.uint64) for part in self._widths(z, mu, precision))
+
+    def _pixels_of(self, images: Tensor) -> np.ndarray:
+        if not isinstance(images, Tensor) or tuple(images.shape[1:]) != self.shape:
+            found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise ValueError(f"images must be a tensor (B, *{self.shape}), got {found}")
+        binary = (images == 0) | (images == 1)
+        if not binary.all():
+            raise ValueError(
+                f"images must be binary, zeros and ones; {int((~binary).sum())} values are not. "
+                "Binarise them first, as in (images > 127).float()."
+            )
+        return images.cpu().numpy().reshape(len(images), self.pixels).astype(np.uint8)
+
+
+def _pixel_slots(x: np.ndarray, ones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slots of black-or-white pixels: ones come first, then zeros."""
+    whole = np.uint64(1 << integers.PROBABILITY)
+    lit = x.astype(bool)
+    return np.where(lit, np.uint64(0), ones), np.where(lit, ones, whole - ones)
+
+
+def _require_plain(model: VAE) -> None:
+    if not isinstance(model, VAE):
+        raise TypeError(f"model must be a vt.VAE, got {type(model).__name__}")
+    if not isinstance(model.observation_model, BernoulliLikelihood):
+        raise TypeError(
+            "a codec needs a model of binary pixels, with a BernoulliLikelihood, got "
+            f"{type(model.observation_model).__name__}"
+        )
+    if model.prior_module is not None or model.conditional:
+        raise TypeError("a codec needs a model with the standard normal prior and no condition")
