@@ -129,9 +129,13 @@ def main() -> None:
         row["files"] = [coded(model, x, bits) for bits in options.bits]
         print(json.dumps(row["files"]), flush=True)
         rows.append(row)
-    settings = {k: v for k, v in vars(options).items() if k not in ("out", "weights")}
-    result = {**common(), "settings": settings, "images": len(x), "pixels": x.numel(),
-              "everyday_formats": everyday_formats(x), "rows": rows}  # fmt: skip
+    result = {
+        **common(options, "compression.py"),
+        "images": len(x),
+        "pixels": x.numel(),
+        "everyday_formats": everyday_formats(x),
+        "rows": rows,
+    }
     options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 

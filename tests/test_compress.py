@@ -144,23 +144,48 @@ def test_the_whole_number_network_is_close_to_its_original():
     assert np.abs(found - wanted).max() < 2e-3
 
 
-def test_its_sums_do_not_depend_on_their_order():
-    """In blocks, one by one, backwards, in Python's own whole numbers: not one bit differs."""
-    network = integers.IntegerNetwork(small_model().encoder, largest=1)
-    x = small_images(20).flatten(1).numpy().astype(float) * 2**12
-    together = network(x)
-    assert np.array_equal(together, np.concatenate([network(row[None]) for row in x]))
-    layers = network.layers
-    for row, found in zip(x, together):
-        values = [int(v) for v in row]
-        for weight, bias, relu in layers:
-            sums = [
-                sum(v * int(w) for v, w in zip(reversed(values), reversed(column))) + int(b)
-                for column, b in zip(weight.T, bias)
-            ]
-            values = [(s + 2**13) >> 14 for s in sums]
-            values = [max(v, 0) for v in values] if relu else values
-        assert values == found.astype(int).tolist()
+def whole_number_layer(step: integers.Step, x: np.ndarray) -> np.ndarray:
+    """A linear layer or convolution in Python's own whole numbers, place by place: `(out, …)`."""
+    layer, weight = step.layer, step.weight.numpy().astype(int).astype(object)
+    x, bias = x.astype(int).astype(object), [int(b) for b in step.bias]
+    if isinstance(layer, nn.Linear):
+        return weight @ x + bias
+    (k, _), (s, _), (p, _) = layer.kernel_size, layer.stride, layer.padding
+    side = x.shape[1]
+    if isinstance(layer, nn.Conv2d):
+        padded = np.zeros((len(x), side + 2 * p, side + 2 * p), object)
+        padded[:, p : p + side, p : p + side] = x
+        out = np.zeros((len(weight), side // s, side // s), object)
+        for o, i, j in np.ndindex(out.shape):
+            patch = padded[:, s * i : s * i + k, s * j : s * j + k]
+            out[o, i, j] = (patch * weight[o]).sum() + bias[o]
+        return out
+    full = np.zeros((weight.shape[1], s * (side - 1) + k, s * (side - 1) + k), object)
+    for c, i, j in np.ndindex(x.shape):
+        full[:, s * i : s * i + k, s * j : s * j + k] += x[c, i, j] * weight[c]
+    return full[:, p:-p, p:-p] + np.array(bias, object)[:, None, None]
+
+
+@pytest.mark.parametrize("convolutional", [False, True])
+def test_its_sums_are_those_of_whole_numbers(convolutional):
+    """One image at a time, in Python's own whole numbers: not one bit differs."""
+    torch.manual_seed(0)
+    shape, sizes = (1, 8, 8), ((2, 3), 10)
+    if convolutional:
+        networks = vt.ConvEncoder(3, *sizes, shape), vt.ConvDecoder(3, *sizes, shape)
+    else:
+        networks = vt.MLPEncoder(3, (20,), shape), vt.MLPDecoder(3, (20,), shape)
+    inputs = np.random.default_rng(0).integers(0, 2, (5, *shape)), np.full((2, 3), 1.3)
+    for network, x in zip(networks, inputs):
+        whole = integers.IntegerNetwork(network, largest=16)
+        x = np.rint(x * 2**12)
+        for row, found in zip(x, whole(x)):
+            for step in whole.steps:
+                if step.weight is None:
+                    row = step.layer(torch.tensor(row.astype(float))[None])[0].numpy()
+                else:
+                    row = np.floor_divide(whole_number_layer(step, row) + 2**13, 2**14)
+            assert row.ravel().astype(int).tolist() == found.astype(int).tolist()
 
 
 def test_sums_that_float64_cannot_hold_are_refused():
@@ -169,8 +194,9 @@ def test_sums_that_float64_cannot_hold_are_refused():
         network[0].weight.fill_(1e9)
     with pytest.raises(ValueError, match=r"2\*\*53"):
         integers.IntegerNetwork(network, largest=16)
-    with pytest.raises(TypeError, match="got Tanh"):
-        integers.IntegerNetwork(nn.Sequential(nn.Linear(2, 2), nn.Tanh()), largest=1)
+    for layer in (nn.Tanh(), nn.Conv2d(2, 2, 3, groups=2), nn.Linear(2, 2, bias=False)):
+        with pytest.raises(TypeError, match=f"got {type(layer).__name__}"):
+            integers.IntegerNetwork(nn.Sequential(layer), largest=1)
 
 
 def test_probabilities_of_logits():

@@ -28,8 +28,8 @@ BATCH = 500
 class Codec:
     """Compresses binary images with a trained VAE, and gives them back bit for bit.
 
-    `model` is a `VAE` of `MLPEncoder` and `MLPDecoder` with a Bernoulli likelihood and the standard
-    normal prior. The codec works with a copy of it in whole numbers, so that a file can be read on
+    `model` is a `VAE` of the package's networks with a Bernoulli likelihood and the standard normal
+    prior. The codec works with a copy of it in whole numbers, so that a file can be read on
     any machine. `bits` sets the latents' precision: 2**bits buckets in each dimension.
 
     Raises `TypeError` for another kind of model, `ValueError` for `bits` outside 4 … 16.
@@ -41,7 +41,7 @@ class Codec:
             raise ValueError(f"bits must lie between 4 and 16, got {bits}")
         self.shape = tuple(model.encoder.image_shape)
         self.pixels, self.latents = int(np.prod(self.shape)), model.latent_dim
-        self.lanes = max(self.latents, -(-self.pixels // 8))
+        self.lanes = max(self.latents, -(-self.pixels // 16))
         self.buckets = gaussian.Buckets(bits)
         self.encoder = integers.IntegerNetwork(model.encoder, largest=1)
         self.decoder = integers.IntegerNetwork(model.decoder, largest=FAR_Z)
@@ -126,7 +126,7 @@ class Codec:
 
     def _posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """μ and 1/σ of q(z | x), int64 `(B, D)`, with the places that `Buckets.below` wants."""
-        out = self.encoder(x.astype(np.float64) * 2**integers.PLACES)
+        out = self.encoder(x.reshape(-1, *self.shape).astype(np.float64) * 2**integers.PLACES)
         mu, logvar = np.split(out, 2, axis=1)
         far = FAR_Z * 2**integers.PLACES
         mu = np.clip(mu, -far, far).astype(np.int64) << (gaussian.POINT - integers.PLACES)

@@ -13,7 +13,9 @@ from decimal import Decimal, localcontext
 from functools import cache
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vae_tutorial.compress.gaussian import FINE
 
@@ -22,49 +24,91 @@ WEIGHT_PLACES = 14
 EXACT = 2**53
 PROBABILITY = 16  # a pixel's probability in whole 2**-16
 MOST_LOGIT = 16
+LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 class IntegerNetwork:
-    """The linear layers and ReLUs of `network`, rounded; calling it maps `(B, in)` to `(B, out)`.
+    """`network`, rounded: calling it maps arrays of whole numbers `(B, …)` to such arrays.
 
-    Inputs and outputs are float64 arrays of whole numbers, with PLACES binary places. `largest`
-    bounds the inputs' size. Raises `TypeError` for other layers, `ValueError` where a sum could
-    leave the range in which float64 is exact.
+    Inputs and outputs are float64, with PLACES binary places; `largest` bounds the inputs' size.
+    The layers may be linear, convolutions and transposed convolutions, ReLUs and changes of shape.
+
+    Raises `TypeError` for other layers, `ValueError` where a sum could leave the range in which
+    float64 is exact.
     """
 
     def __init__(self, network: nn.Module, largest: float) -> None:
-        self.layers: list[tuple[np.ndarray, np.ndarray, bool]] = []
+        self.steps: list[Step] = []
         bound = largest * 2**PLACES
         for layer in _plain_layers(network):
-            if isinstance(layer, nn.ReLU):
-                self.layers[-1] = (*self.layers[-1][:2], True)
+            if not isinstance(layer, LINEAR):
+                self.steps.append(Step(layer))
                 continue
-            weight = np.rint(_array(layer.weight) * 2**WEIGHT_PLACES)  # (out, in)
-            bias = np.rint(_array(layer.bias) * 2 ** (WEIGHT_PLACES + PLACES))
-            sums = bound * np.abs(weight).sum(1) + np.abs(bias)
-            if not np.isfinite(sums).all() or sums.max() >= EXACT:
+            weight = torch.round(layer.weight.detach().cpu().double() * 2**WEIGHT_PLACES)
+            bias = torch.round(layer.bias.detach().cpu().double() * 2 ** (WEIGHT_PLACES + PLACES))
+            inputs = (0, 2, 3) if isinstance(layer, nn.ConvTranspose2d) else (1, 2, 3)
+            sizes = weight.abs().sum(tuple(d for d in inputs if d < weight.dim()))  # (out,)
+            most = float((bound * sizes + bias.abs()).max())
+            if not most < EXACT:
                 raise ValueError(
-                    f"a sum in this network may reach {sums.max():.3g}, above 2**53, where float64 "
-                    "stops being exact. Are there very large weights?"
+                    f"a sum in this network may reach {most:.3g}, above 2**53, where float64 stops "
+                    "being exact. Are there very large weights?"
                 )
-            bound = sums.max() / 2**WEIGHT_PLACES + 1
-            self.layers.append((np.ascontiguousarray(weight.T), bias, False))
+            bound = most / 2**WEIGHT_PLACES + 1
+            self.steps.append(Step(layer, weight, bias))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        half = 2 ** (WEIGHT_PLACES - 1)
-        for weight, bias, relu in self.layers:
-            x = np.floor((x @ weight + bias + half) * 2.0**-WEIGHT_PLACES)
-            if relu:
-                x = np.maximum(x, 0)
-        return x
+        values = torch.from_numpy(x)
+        with torch.no_grad():
+            for step in self.steps:
+                values = step(values)
+        return values.flatten(1).numpy()
 
     def numbers(self) -> bytes:
         """All weights as bytes, for a fingerprint."""
-        return b"".join(
-            part.astype("<i8").tobytes()
-            for weight, bias, _ in self.layers
-            for part in (weight, bias)
-        )
+        parts = [part for step in self.steps for part in (step.weight, step.bias)]
+        return b"".join(p.numpy().astype("<i8").tobytes() for p in parts if p is not None)
+
+
+class Step:
+    """One layer, on whole numbers in float64. `weight` and `bias` are rounded already."""
+
+    def __init__(
+        self, layer: nn.Module, weight: Tensor | None = None, bias: Tensor | None = None
+    ) -> None:
+        self.layer, self.weight, self.bias = layer, weight, bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.weight is None:
+            return self.layer(x)
+        sums, bias = self.sums(x), self.bias
+        if sums.dim() == 4:
+            bias = bias[:, None, None]
+        return torch.floor((sums + bias + 2 ** (WEIGHT_PLACES - 1)) * 2.0**-WEIGHT_PLACES)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Products and sums alone: a library's fast convolution may compute with fractions."""
+        layer, weight = self.layer, self.weight
+        if isinstance(layer, nn.Linear):
+            return x @ weight.T  # (B, out)
+        shape = {"padding": layer.padding, "stride": layer.stride}
+        if isinstance(layer, nn.Conv2d):
+            patches = F.unfold(x, layer.kernel_size, **shape)  # (B, in · k · k, places)
+            sides = [
+                (n + 2 * p - k) // s + 1
+                for n, p, k, s in zip(
+                    x.shape[2:], layer.padding, layer.kernel_size, layer.stride, strict=True
+                )
+            ]
+            return (weight.flatten(1) @ patches).unflatten(2, sides)
+        patches = weight.flatten(1).T @ x.flatten(2)  # (B, out · k · k, places)
+        sides = [
+            (n - 1) * s - 2 * p + k
+            for n, p, k, s in zip(
+                x.shape[2:], layer.padding, layer.kernel_size, layer.stride, strict=True
+            )
+        ]
+        return F.fold(patches, sides, layer.kernel_size, **shape)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -87,17 +131,15 @@ def sigmoid_table() -> np.ndarray:
 
 
 def _plain_layers(network: nn.Module) -> list[nn.Module]:
-    found = []
-    for layer in network.modules():
-        if isinstance(layer, (nn.Linear, nn.ReLU)):
-            found.append(layer)
-        elif not isinstance(layer, (nn.Sequential, nn.Flatten)) and layer is not network:
+    inner = [part for part in network.modules() if not list(part.children())]
+    for layer in inner:
+        plain = isinstance(layer, (*LINEAR, nn.ReLU, nn.Flatten, nn.Unflatten))
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+            plain = plain and getattr(layer, "output_padding", (0, 0)) == (0, 0)
+        if not plain or (isinstance(layer, LINEAR) and layer.bias is None):
             raise TypeError(
-                f"a network in whole numbers may have linear layers and ReLUs, got "
-                f"{type(layer).__name__}. Use vt.MLPEncoder and vt.MLPDecoder."
+                "a network in whole numbers may have linear layers, plain convolutions, ReLUs and "
+                f"changes of shape, got {layer}. The package's encoders and decoders have no others."
             )
-    return found
-
-
-def _array(parameter: nn.Parameter) -> np.ndarray:
-    return parameter.detach().cpu().double().numpy()
+    return inner
