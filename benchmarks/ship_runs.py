@@ -34,6 +34,15 @@ TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood"
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
 
 
+def compression() -> list[dict[str, Any]]:
+    """Runs with their files and lossy curves; the first has the rivals of all."""
+    found = json.loads((RESULTS / "compression.json").read_text("utf-8"))
+    curve = "validation_negative_elbo"
+    runs = [{key: value for key, value in run.items() if key != curve} for run in found["rows"]]
+    rivals = {"everyday_formats": found["everyday_formats"], "lossy_rivals": found["lossy"]}
+    return [{**runs[0], **rivals}, *runs[1:]]
+
+
 def chosen() -> dict[str, list[dict[str, Any]]]:
     """The runs of each set, with the entries that a chapter may want."""
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
@@ -50,6 +59,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         for name in ("semi_supervised", "stacked", "conditional", "transfer")
     )
     return {
+        "compression": compression(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
         "collapse_remedies": [

@@ -225,6 +225,26 @@ def free_bits(kl, floor):
     return sum(
         (mean if mean > floor else torch.full_like(mean, floor)) for mean in kl.sum(0) / len(kl)
     )
+def pop_by_trying(state, starts, widths, b):
+    """The only state and symbol whose push gives this state."""
+    found = [
+        (k, before)
+        for k, (start, width) in enumerate(zip(starts, widths))
+        for before in range(state + 1)
+        if before // width * 2**b + start + before % width == state
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def bits_by_samples(log_q, log_pz, log_px):
+    """Every z in turn, as often as q says, with nothing of weight 0."""
+    rows = []
+    for row, q in enumerate(log_q.exp()):
+        (used,) = q.nonzero(as_tuple=True)
+        lengths = (q[used].log2() - (log_pz + log_px[row])[used] / math.log(2)) * q[used]
+        rows.append(math.fsum(lengths.tolist()))
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def unlabelled_bound(logits, joint):
@@ -261,6 +281,8 @@ def classifier_gradient(logits, joint):
 
 
 ORACLES = {
+    "pop-symbol": pop_by_trying,
+    "bits-of": bits_by_samples,
     "explained-share": explained_share,
     "best-denoiser": best_denoiser,
     "kl-of-two": kl_of_two,

@@ -15,6 +15,7 @@ from torch import nn
 import vae_tutorial as vt
 from vae_tutorial.compress import Codec, DamagedFileError, Stack, gaussian, integers
 from vae_tutorial.compress.container import HEADER
+from vae_tutorial.compress.lossy import code_bits, rounded
 from vae_tutorial.compress.rans import LOW, StackEmptyError, lent_words
 
 SHAPE = (1, 6, 6)
@@ -317,3 +318,33 @@ def test_bad_arguments(codec):
         Codec(vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2), vt.GaussianLikelihood()))
     with pytest.raises(TypeError, match=r"must be a vt\.VAE"):
         Codec(nn.Linear(2, 2))
+
+
+# --- with loss --------------------------------------------------------------------------------
+
+
+def test_the_bits_of_rounded_codes():
+    """Cells cover the line: the code lengths are those of a distribution, by brute force."""
+    mean, std = torch.tensor([0.3, -2.0]), torch.tensor([1.2, 0.1])
+    grid = torch.arange(-60, 61).double() * 0.25
+    for d in range(2):
+        bits = code_bits(grid[:, None] + mean[d], 0.25, mean[d, None], std[d, None])
+        assert abs(float((2.0**-bits).sum()) - 1) < 1e-4  # far cells count 2⁻²⁴ each
+    codes = mean + rounded(torch.randn(500, 2) * std, 0.25)
+    cell = torch.distributions.Normal(mean.double(), std.double())
+    mass = cell.cdf(codes.double() + 0.125) - cell.cdf(codes.double() - 0.125)
+    wanted = -mass.log2().sum(1)
+    assert torch.allclose(code_bits(codes, 0.25, mean, std), wanted, atol=1e-3)
+
+
+def test_rounding_keeps_to_the_grid_and_fine_grids_cost_the_differential_entropy():
+    codes = torch.randn(20_000, 1, generator=torch.manual_seed(0)).double()
+    step = 0.01
+    on_grid = rounded(codes, step)
+    assert (on_grid - codes).abs().max() <= step / 2 + 1e-9
+    assert torch.allclose(on_grid / step, (on_grid / step).round())
+    bits = code_bits(on_grid, step, torch.zeros(1), torch.ones(1)).mean()
+    entropy = 0.5 * math.log2(2 * math.pi * math.e) - math.log2(step)
+    assert abs(float(bits) - entropy) < 5 * 0.72 / math.sqrt(len(codes))
+    with pytest.raises(ValueError, match="step must be a positive number"):
+        rounded(codes, 0.0)

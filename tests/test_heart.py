@@ -18,7 +18,7 @@ LAYERS = (
     ("train.engine",),
     ("train",),
     ("measure", "semi_supervised"),
-    ("diagrams", "live", "plots", "pretrained", "doctor", "checks"),
+    ("compress", "diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("course",),
     ("__main__",),
 )

@@ -140,6 +140,6 @@ def _plain_layers(network: nn.Module) -> list[nn.Module]:
         if not plain or (isinstance(layer, LINEAR) and layer.bias is None):
             raise TypeError(
                 "a network in whole numbers may have linear layers, plain convolutions, ReLUs and "
-                f"changes of shape, got {layer}. The package's encoders and decoders have no others."
+                f"changes of shape, got {layer}. The package's own networks have no others."
             )
     return inner

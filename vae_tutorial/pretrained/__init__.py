@@ -101,6 +101,8 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
       labelled images (chapter 9);
     - `"transfer"`: logistic regression on features from another data set (chapter 9);
     - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
+    - `"compression"`: files of all MNIST test images, and lossy codes, of four models (chapter 11);
+      the first run holds the sizes of other formats too;
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
 
