@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_tutorial.checks.compare import doubles
+from vae_tutorial.checks.compare import Misfit, doubles
 from vae_tutorial.checks.core import Exercise, Property, Unmet, keeps_inputs
 
 # ---- a symbol off the stack
@@ -96,7 +96,7 @@ def slots(p: Tensor, b: int) -> Tensor:
 def _slots_form(result: Any, p: Tensor, b: int) -> None:
     try:
         widths = doubles(result)
-    except (TypeError, ValueError):
+    except (Misfit, TypeError, ValueError):
         raise Unmet(f"{type(result).__name__} came, where {len(p)} whole numbers belong.") from None
     if widths.shape != p.shape:
         raise Unmet(f"{tuple(widths.shape)} came, where (n,) is expected, here {tuple(p.shape)}.")
