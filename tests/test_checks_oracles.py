@@ -225,6 +225,8 @@ def free_bits(kl, floor):
     return sum(
         (mean if mean > floor else torch.full_like(mean, floor)) for mean in kl.sum(0) / len(kl)
     )
+
+
 def pop_by_trying(state, starts, widths, b):
     """The only state and symbol whose push gives this state."""
     found = [
