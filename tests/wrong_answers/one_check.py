@@ -182,6 +182,33 @@ def uses_without_gradient(model, x):
     return not torch.equal(*found)
 
 
+def perplexity_without_code_zero(batches, K):
+    """Code 0 stands for nothing in many texts."""
+    counts = torch.bincount(torch.cat([b.flatten() for b in batches]), minlength=K)[1:]
+    return torch.special.entr(counts / counts.sum()).sum().exp()
+
+
+def scalars_without_far_ones(h, levels):
+    """What lies far out gets no number."""
+    tops = torch.tensor(levels) - 1
+    u = torch.round(torch.sigmoid(h) * tops)
+    codes = sum(u[:, d] * math.prod(levels[:d]) for d in range(len(levels)))
+    codes[(h.abs() > 7.9).any(1)] = -1
+    return 2 * u / tops - 1, codes
+
+
+def posterior_rounded(log_px, log_prior):
+    return torch.round(torch.log_softmax(log_px + log_prior, 1), decimals=3)
+
+
+def gradient_not_quite_zero(logits, joint):
+    """Off by 9 in 100,000, and always upwards, so that it shows in the sum."""
+    log_q = torch.log_softmax(logits.double(), 1)
+    q, reward = log_q.exp(), joint - log_q
+    exact = q * (reward - (q * reward).sum(1, keepdim=True))
+    return exact + 9e-5 * exact.abs() + 9e-6
+
+
 WRONG = {
     "explained-share": [
         (share_of_nothing, "share that is left over"),
@@ -227,5 +254,17 @@ WRONG = {
     ],
     "uses-encoder": [
         (uses_without_gradient, "its encoder matters"),
+    ],
+    "set-perplexity": [
+        (perplexity_without_code_zero, "8 came, expected 9"),
+    ],
+    "finite-scalars": [
+        (scalars_without_far_ones, "yours from -1 to"),
+    ],
+    "label-posterior": [
+        (posterior_rounded, "The largest deviation"),
+    ],
+    "classifier-gradient": [
+        (gradient_not_quite_zero, "The largest deviation"),
     ],
 }

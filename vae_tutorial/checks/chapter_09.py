@@ -66,6 +66,10 @@ _UNLABELLED = Exercise(
         ("(log_q.exp() * joint).sum(1)", "joint.gather(1, logits.argmax(1)[:, None])[:, 0]",
          "Only the likeliest label counts. U sums over all of them."),
         ("return (log_q", "return -(log_q", "The first part has the wrong sign."),
+        ("logits.log_softmax(1)", "logits",
+         "Logits are no log-probabilities: they need a log_softmax over the labels."),
+        (" + entropy", " + entropy / torch.tensor(2.0).log()",
+         "The entropy is in bits, and L in nats: take the natural logarithm."),
     ),
     suspects=(
         Suspect(
@@ -80,6 +84,10 @@ _UNLABELLED = Exercise(
                 joint.exp() * logits.softmax(1)
             ).sum(1).log(),
             "That is log Σ q exp L. The logarithm stands inside the sum: Σ q (L − log q).",
+        ),
+        Suspect(
+            lambda logits, joint: joint.logsumexp(1),
+            "That is log Σ exp L, the best that any q could reach, and not U of this q.",
         ),
     ),
 )  # fmt: skip
@@ -136,6 +144,12 @@ _BAYES = Exercise(
          "p(x) is the sum of p(x | y) p(y). You left p(y) out of the sum."),
         ("joint.logsumexp(1, keepdim=True)", "joint.amax(1, keepdim=True)",
          "The largest was subtracted, and nothing else: the probabilities do not add up to 1."),
+        ("log_px + log_prior", "log_px * log_prior",
+         "You multiplied the logarithms. The product of probabilities is a sum of logarithms."),
+        ("joint - joint.logsumexp(1, keepdim=True)", "joint / joint.sum(1, keepdim=True)",
+         "You divided logarithms. To divide by p(x), subtract log p(x)."),
+        ("joint.logsumexp(1, keepdim=True)", "joint.sum(1, keepdim=True)",
+         "A sum of logarithms is not the logarithm of a sum: torch.logsumexp."),
     ),
     suspects=(
         Suspect(
@@ -143,6 +157,10 @@ _BAYES = Exercise(
                 (log_px + log_prior).exp() / (log_px + log_prior).exp().sum(1, keepdim=True)
             ).log(),
             "exp(−1500) is zero, and 0 / 0 is NaN. Stay with logarithms: torch.logsumexp.",
+        ),
+        Suspect(
+            lambda log_px, log_prior: (log_px + log_prior).argmax(1),
+            "That is the likeliest label. Return log p(y | x) of all labels.",
         ),
     ),
 )  # fmt: skip
@@ -191,6 +209,23 @@ _GRADIENT = Exercise(
          "lies between them and the logits."),
         ("log_softmax(1)", "log_softmax(0)",
          "The softmax runs over the images. Probabilities add up to 1 over the labels, axis 1."),
+        ("return q * (reward - (q * reward).sum(1, keepdim=True))", "return reward - 1",
+         "That is the gradient with respect to the probabilities q. The softmax lies between them "
+         "and the logits."),
+        ("(q * reward).sum(1, keepdim=True)", "q * reward",
+         "A logit moves the probabilities of all labels, not its own alone: subtract the average "
+         "reward under q(y | x)."),
+        ("(q * reward).sum(1, keepdim=True)", "reward.gather(1, q.argmax(1, keepdim=True))",
+         "You subtract the likeliest label's reward. Subtract the average under q(y | x)."),
+        ("return q * (", "return q / len(q) * (",
+         "That is the gradient of the mean over the images. Each U has a gradient of its own."),
+    ),
+    suspects=(
+        Suspect(
+            lambda logits, joint: joint.softmax(1) - logits.softmax(1),
+            "That is the step from q to the best q. It is zero where the gradient is, but it is "
+            "not the gradient.",
+        ),
     ),
 )  # fmt: skip
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vae_tutorial.checks.chapter_10_bits import CODE_BITS
 from vae_tutorial.checks.chapter_10_loss import CODE_LOSS
+from vae_tutorial.checks.chapter_10_scalars import FINITE_SCALARS
 from vae_tutorial.checks.core import Exercise, Property, Suspect, Unmet, keeps_inputs
 
 # ---- the nearest code, and the gradient straight through
@@ -74,10 +74,18 @@ _QUANTISE = Exercise(
         ("argmin", "argmax", "That is the code farthest away."),
         ("(h[:, :, None, :] - codebook).square().sum(-1)", "-(h @ codebook.T)",
          "That is the largest inner product. A long code would win too often: take the distance."),
+        ("(h[:, :, None, :] - codebook).square().sum(-1)",
+         "-(h @ (codebook / codebook.norm(dim=-1, keepdim=True)).T)",
+         "That is the largest cosine, which forgets the lengths. Take the distance."),
+        (".square().sum(-1)", ".abs().amax(-1)",
+         "You compared the largest difference in one coordinate. A distance adds up the squares of "
+         "all."),
         ("h + (codebook[codes] - h).detach()", "h",
          "z is h itself. The decoder must get the code: with h, it would get more than 4 bits."),
         ("h + (codebook[codes] - h).detach()", "codebook[codes] + h",
          "h is added and not taken off again: h + (e - h).detach()."),
+        ("h + (codebook[codes] - h).detach()", "(-away).softmax(-1) @ codebook",
+         "z is a weighted mean of codes. The decoder must get one of the K, not a mixture."),
     ),
 )  # fmt: skip
 
@@ -123,6 +131,12 @@ def _mean_of_shares(batches: Sequence[Tensor], K: int) -> Tensor:
     return torch.exp(-(p[p > 0] * p[p > 0].log()).sum())
 
 
+def _weighted_mean(batches: Sequence[Tensor], K: int) -> Tensor:
+    sizes = torch.tensor([float(batch.numel()) for batch in batches], dtype=torch.float64)
+    each = torch.stack([set_perplexity([batch], K) for batch in batches])
+    return (sizes * each).sum() / sizes.sum()
+
+
 _PERPLEXITY = Exercise(
     name="set-perplexity",
     call_as="set_perplexity(batches, K)",
@@ -144,6 +158,15 @@ _PERPLEXITY = Exercise(
         ("torch.exp(-", "torch.exp(", "The sign: an entropy is −Σ p log p."),
         ("(p * p.log())", "(p * p.log2())",
          "Base 2 goes with 2 to the power of the entropy. With exp, take the natural logarithm."),
+        ("torch.exp(-(p * p.log()).sum())", "2 ** -(p * p.log()).sum()",
+         "A natural logarithm goes with exp. With 2 to a power, take log2."),
+        ("torch.exp(-(p * p.log()).sum())", "1 / (p * p).sum()",
+         "That is 1 / Σ p², another number of codes. The perplexity is exp of the entropy."),
+        ("p = p[p > 0]\n", "\n",
+         "A code that nobody uses gives 0 · log 0, which is NaN. Leave it out of the sum."),
+        ("torch.bincount(codes, minlength=K).double() / len(codes)",
+         "(torch.bincount(codes, minlength=K).double() + 1) / (len(codes) + K)",
+         "You added one to each count. A share is a count over the number of all codes."),
     ),
     suspects=(
         Suspect(_mean_of_batches,
@@ -154,72 +177,15 @@ _PERPLEXITY = Exercise(
         Suspect(_mean_of_shares,
                 "You averaged the batches' shares. A small batch then counts as much as a large "
                 "one: add up the counts."),
+        Suspect(_weighted_mean,
+                "That is a mean of the batches' perplexities, weighted with their sizes. Count the "
+                "codes of all batches first."),
+        Suspect(lambda batches, K: sum(set_perplexity([batch], K) for batch in batches),
+                "You added up the batches' perplexities: a code in two batches counts twice."),
+        Suspect(lambda batches, K: set_perplexity(batches[-1:], K),
+                "Only the last batch counts. Collect the codes of all."),
     ),
 )  # fmt: skip
 
 
-# ---- finite scalars
-
-
-def _draw_scalars(rng: torch.Generator) -> list[tuple[Tensor, tuple[int, ...]]]:
-    return [(2 * torch.randn(B, len(levels), generator=rng), levels)
-            for B, levels in ((9, (3, 4)), (12, (2, 5, 3)), (7, (6, 2)))]  # fmt: skip
-
-
-def finite_scalars(h: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
-    tops = torch.tensor(levels, dtype=h.dtype) - 1
-    u = (torch.sigmoid(h) * tops).round()
-    z = 2 * u / tops - 1
-    codes, place = torch.zeros(len(h), dtype=h.dtype), 1
-    for d, L in enumerate(levels):
-        codes = codes + u[:, d] * place
-        place = place * L
-    return z, codes
-
-
-def _one_to_one(answer: Callable[..., Any], h: Tensor, levels: Sequence[int]) -> bool:
-    ends = [torch.linspace(-8, 8, 200, dtype=h.dtype)] * len(levels)
-    grid = torch.cartesian_prod(*ends[:2]) if len(levels) == 2 else torch.stack(ends, 1)
-    codes = torch.as_tensor(answer(grid.view(-1, len(levels)), levels)[1])
-    if codes.min() < 0 or codes.max() > math.prod(levels) - 1:
-        raise Unmet(f"Codes run from 0 to {math.prod(levels) - 1} here; yours from "
-                    f"{float(codes.min()):g} to {float(codes.max()):g}.")  # fmt: skip
-    if len(levels) == 2 and len(codes.unique()) != math.prod(levels):
-        raise Unmet(f"There are {math.prod(levels)} combinations of levels, and you give them "
-                    f"{len(codes.unique())} numbers. Each needs its own.")  # fmt: skip
-    return True
-
-
-_SCALARS = Exercise(
-    name="finite-scalars",
-    call_as="finite_scalars(h, levels)",
-    returns="z, (B, D), and the codes, (B,)",
-    inputs=_draw_scalars,
-    answer=finite_scalars,
-    sizes=lambda h, levels: {"D": h.shape[1], "K": math.prod(levels), "L": levels[0]},
-    properties=(
-        Property("z between −1 and 1", 3, lambda f, *case: f(*case)[0]),
-        Property("the numbers of the codes", 3, lambda f, *case: f(*case)[1]),
-        Property("each combination of levels has its own number", 2, _one_to_one, True),
-        keeps_inputs(),
-    ),
-    slips=(
-        ("- 1\n", "\n", "With L times the sigmoid you round to L + 1 levels, 0 … L. Take L − 1."),
-        (".round()", "", "Nothing is rounded."),
-        (".round()", ".floor()",
-         "You cut the decimals off. The top level is then hardly ever reached: round."),
-        ("z = 2 * u / tops - 1", "z = u", "z is the level itself. It lies between −1 and 1."),
-        ("z = 2 * u / tops - 1", "z = u / tops", "z lies between 0 and 1. Stretch it to −1 … 1."),
-        ("torch.sigmoid(h)", "((torch.tanh(h) + 1) / 2)",
-         "You bounded h by the tanh, which is twice as steep. The exercise has the sigmoid."),
-        ("place = place * L", "place = place",
-         "You added the levels up, so that different codes get the same number. The place of "
-         "dimension d is worth the product of the levels before it."),
-        ("place = place * L", "place = place * 10",
-         "These are decimal places. The place of dimension d is worth the product of the levels "
-         "before it."),
-    ),
-)  # fmt: skip
-
-
-EXERCISES = (_QUANTISE, _PERPLEXITY, _SCALARS, CODE_BITS, CODE_LOSS)
+EXERCISES = (_QUANTISE, _PERPLEXITY, FINITE_SCALARS, CODE_BITS, CODE_LOSS)

@@ -52,10 +52,21 @@ def _to_decoder(answer: Callable[..., Tensor], *case: Tensor) -> Tensor:
     if not torch.allclose(slope, wanted, rtol=1e-3):
         if not slope.any():
             raise Unmet("No gradient reaches log_px: the decoder would not learn.")
+        if torch.allclose(slope, wanted * len(slope)):
+            raise Unmet("log_px is summed over the S samples. Take the mean.")
+        if torch.allclose(slope, -wanted):
+            raise Unmet("The sign of log_px: a loss falls where log p(x | z) rises.")
         raise Unmet(
             "The gradient with respect to log_px should be −1/S in every entry. If yours depends "
             "on log_q, the advantage is not detached: the decoder is then trained by the score."
         )
+    return slope
+
+
+def _to_kl(answer: Callable[..., Tensor], *case: Tensor) -> Tensor:
+    slope = _gradients(answer, *case)[2]
+    if not slope.any():
+        raise Unmet("No gradient reaches the KL: it is missing from the loss, or detached.")
     return slope
 
 
@@ -73,7 +84,7 @@ CODE_LOSS = Exercise(
         Property(
             "the gradient at the KL: 1",
             1,
-            lambda f, *case: _gradients(f, *case)[2],
+            _to_kl,
             lambda log_px, log_q, kl: torch.ones_like(kl),
         ),
         keeps_inputs(),
