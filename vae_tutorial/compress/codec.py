@@ -19,7 +19,8 @@ from torch import Tensor
 from vae_tutorial.arguments import whole_number
 from vae_tutorial.compress import container, gaussian, integers
 from vae_tutorial.compress.rans import Stack, StackEmptyError, lent_words
-from vae_tutorial.models import VAE, BernoulliLikelihood
+from vae_tutorial.models.likelihoods import BernoulliLikelihood
+from vae_tutorial.models.vae import VAE
 
 FAR_Z = 16.0  # latents and posterior means are kept within ±16
 BATCH = 500
