@@ -10,6 +10,9 @@ decoder learnt from the labels that it names.
 
 20,000 training images at 14 × 14 pixels (means of 2 × 2, rounded), 100 of them with a label; five
 choices of the 100. Finished runs are stored and skipped when the script is called again.
+
+    python benchmarks/semi_supervised.py --columns alpha --epochs 50 \\
+      --out benchmarks/results/semi_supervised_longer.json
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -116,15 +120,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--columns", nargs="+", default=COLUMNS)
     parser.add_argument("--draws", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    SETTINGS["epochs"] = options.epochs
     torch.set_num_threads(1)
     mnist = vt.load_images("mnist")
     images = halved(mnist.train.images[: SETTINGS["images"]])
     labels = mnist.train.labels[: SETTINGS["images"]]
     test = halved(mnist.test.images), mnist.test.labels
     result = {
-        "command": "python benchmarks/semi_supervised.py", "torch": torch.__version__,
+        "command": " ".join(["python benchmarks/semi_supervised.py", *sys.argv[1:]]),
+        "torch": torch.__version__,
         "machine": platform.machine(), **SETTINGS, "rows": [],
     }  # fmt: skip
     if options.out and options.out.exists():

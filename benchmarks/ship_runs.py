@@ -54,10 +54,12 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         run for p in sorted(RESULTS.glob("discrete/*.json"))
         for run in json.loads(p.read_text("utf-8"))["rows"]
     ]  # fmt: skip
-    few, stacked, conditional, transfer = (
+    few, longer, stacked, conditional, transfer = (
         json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["rows"]
-        for name in ("semi_supervised", "stacked", "conditional", "transfer")
-    )
+        for name in ("semi_supervised", "semi_supervised_longer", "stacked", "conditional",
+                     "transfer")
+    )  # fmt: skip
+    few += [{**run, "column": "longer"} for run in longer]  # α alone, five times the epochs
     return {
         "compression": compression(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
