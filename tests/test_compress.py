@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import math
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import vae_tutorial as vt
-from vae_tutorial.compress import Codec, DamagedFileError, Stack, gaussian, integers
+from vae_tutorial.compress import Codec, DamagedFileError, Stack, container, gaussian, integers
 from vae_tutorial.compress.container import HEADER
 from vae_tutorial.compress.lossy import code_bits, rounded
 from vae_tutorial.compress.rans import LOW, StackEmptyError, lent_words
@@ -292,17 +293,76 @@ def test_another_models_file_is_refused(codec):
         codec.decode(Codec(small_model(), bits=9).encode(small_images(5)))
 
 
+def unpacked(codec: Codec) -> tuple[container.Header, Stack]:
+    content = codec.encode(small_images(5))
+    return container.unpack(content, codec.fingerprint, codec.shape, codec.lanes)
+
+
 def test_a_forged_file_does_not_end_where_it_should(codec):
     """With a right fingerprint and wrong words: the end of the stack gives it away."""
-    from vae_tutorial.compress import container
-
-    header, stack = container.unpack(codec.encode(small_images(5)), codec.fingerprint)
+    header, stack = unpacked(codec)
     stack.words[0] ^= 1
     with pytest.raises(DamagedFileError, match="does not end where"):
         codec.decode(container.pack(header, stack))
     fewer = container.Header(*header[:1], header.count + 3, *header[2:])
     with pytest.raises(DamagedFileError, match=r"ends before|does not end"):
         codec.decode(container.pack(fewer, stack))
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ({"count": 2**32 - 1}, r"ends before|does not end"),  # 150 GB of images
+        ({"lent": 2**32 - 1}, "does not end where"),  # 17 GB of words
+        ({"lanes": 0}, "in 0 lanes"),
+        ({"lanes": 2**16 - 1}, "in 65535 lanes"),
+        ({"shape": (1, 9, 4)}, r"images \(1, 9, 4\)"),
+    ],
+)
+def test_a_header_that_lies_is_noticed_at_once(codec, lie, message):
+    """Although the fingerprint is right. No memory is taken on the header's word alone."""
+    header, stack = unpacked(codec)
+    with pytest.raises(DamagedFileError, match=message):
+        codec.decode(container.pack(header._replace(**lie), stack))
+
+
+def test_a_body_that_is_no_stack_is_noticed(codec):
+    header, stack = unpacked(codec)
+    for head in (0, LOW - 1, LOW << 32, 2**64 - 1):
+        wrong = Stack(codec.lanes)
+        wrong.heads[0] = head
+        with pytest.raises(DamagedFileError, match="outside the range"):
+            codec.decode(container.pack(header, wrong))
+    for cut in (Stack(codec.lanes - 1), None):
+        content = container.pack(header, cut or stack) + (b"" if cut else b"\0")
+        body = content[HEADER.size :]
+        bare = content[: HEADER.size - 8]
+        forged = bare + container.fingerprint(bare + bytes(8) + body) + body
+        with pytest.raises(DamagedFileError, match="whole words"):
+            codec.decode(forged)
+
+
+def test_the_callers_decimal_context_changes_no_table():
+    wanted = [gaussian.cdf_table(), gaussian.precision_table(), integers.sigmoid_table()]
+    tables = gaussian.cdf_table, gaussian.precision_table, integers.sigmoid_table
+    with decimal.localcontext() as context:
+        context.prec, context.rounding = 5, decimal.ROUND_UP
+        for table, once in zip(tables, wanted):
+            assert np.array_equal(table.__wrapped__(), once)
+
+
+def test_images_that_no_header_can_describe_are_refused():
+    shape = (1, 2, 70_000)
+    with pytest.raises(ValueError, match="are too large"):
+        Codec(vt.VAE(vt.MLPEncoder(2, (1,), shape), vt.MLPDecoder(2, (1,), shape)))
+
+
+def test_the_tables_stay_as_they_are():
+    """A file of today must open tomorrow: another table would be another code."""
+    tables = [gaussian.cdf_table(), gaussian.precision_table(), integers.sigmoid_table()]
+    tables += [gaussian.Buckets(12).edges, gaussian.Buckets(12).centres, lent_words(0, 99)]
+    content = b"".join(table.astype("<i8").tobytes() for table in tables)
+    assert container.fingerprint(content).hex() == "fe71479577f7c099"
 
 
 def test_bad_arguments(codec):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
 from vae_tutorial.compress import container, gaussian, integers
-from vae_tutorial.compress.rans import Stack, StackEmptyError, lent_words
+from vae_tutorial.compress.rans import Stack, StackEmptyError
 from vae_tutorial.models.likelihoods import BernoulliLikelihood
 from vae_tutorial.models.vae import VAE
 
@@ -33,7 +33,8 @@ class Codec:
     prior. The codec works with a copy of it in whole numbers, so that a file can be read on
     any machine. `bits` sets the latents' precision: 2**bits buckets in each dimension.
 
-    Raises `TypeError` for another kind of model, `ValueError` for `bits` outside 4 … 16.
+    Raises `TypeError` for another kind of model, `ValueError` for `bits` outside 4 … 16 and for
+    images of more than a million pixels.
     """
 
     def __init__(self, model: VAE, bits: int = 12) -> None:
@@ -43,6 +44,12 @@ class Codec:
         self.shape = tuple(model.encoder.image_shape)
         self.pixels, self.latents = int(np.prod(self.shape)), model.latent_dim
         self.lanes = max(self.latents, -(-self.pixels // 16))
+        if max(self.shape) > container.MOST_SIDE or self.lanes > container.MOST_LANES:
+            raise ValueError(
+                f"images of shape {self.shape} with {self.latents} latents are too large: a file "
+                f"has room for sides and latents up to {container.MOST_SIDE}, and for "
+                f"{16 * container.MOST_LANES} pixels"
+            )
         self.buckets = gaussian.Buckets(bits)
         self.encoder = integers.IntegerNetwork(model.encoder, largest=1)
         self.decoder = integers.IntegerNetwork(model.decoder, largest=FAR_Z)
@@ -66,18 +73,20 @@ class Codec:
         """The images of a file: float32 `(B, C, H, W)`, zeros and ones.
 
         Raises `DamagedFileError` for bytes that this codec did not write; it never returns an image
-        that was not there.
+        that was not there. That is protection against accidents. The fingerprint holds no secret,
+        and someone who forges a file can make this take as long as the stated number of images.
         """
-        header, stack = container.unpack(content, self.fingerprint)
-        x = np.zeros((header.count, self.pixels), np.uint8)
+        header, stack = container.unpack(content, self.fingerprint, self.shape, self.lanes)
+        found = []  # grows with what is there: the header may speak of 2**32 images
         try:
-            for n in range(header.count):
-                x[n] = self._pop(stack)
+            for _ in range(header.count):
+                found.append(self._pop(stack))
         except StackEmptyError as error:
             raise container.DamagedFileError("the file ends before its last image") from error
-        if not container.is_at_rest(stack, lent_words(0, header.lent)):
+        if not container.is_at_rest(stack, header.lent):
             raise container.DamagedFileError("the file does not end where its last image does")
-        return torch.from_numpy(x.reshape(-1, *self.shape)).float()
+        x = np.array(found, np.uint8).reshape(header.count, *self.shape)
+        return torch.from_numpy(x).float()
 
     def bits(self, images: Tensor, seed: int = 0) -> Tensor:
         """−log2 p(x, z) + log2 q(z | x) of each image, with one z from q: float64 `(B,)`, in bits.
@@ -160,7 +169,7 @@ class Codec:
                 f"images must be binary, zeros and ones; {int((~binary).sum())} values are not. "
                 "Binarise them first, as in (images > 127).float()."
             )
-        return images.cpu().numpy().reshape(len(images), self.pixels).astype(np.uint8)
+        return images.detach().cpu().numpy().reshape(len(images), self.pixels).astype(np.uint8)
 
 
 def _pixel_slots(x: np.ndarray, ones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae_tutorial.compress.rans import LOW, Stack
+from vae_tutorial.compress.rans import LOW, WORD, Stack, lent_words
 
 MAGIC = b"VAEbits\x01"
 HEADER = struct.Struct("<8s8sIHHHHI8s")  # … and a fingerprint of everything before and after
+MOST_LANES = MOST_SIDE = 2**16 - 1  # what the header has room for
 
 
 class DamagedFileError(ValueError):
@@ -41,8 +42,13 @@ def pack(header: Header, stack: Stack) -> bytes:
     return HEADER.pack(*fields, fingerprint(bare + body)) + body
 
 
-def unpack(content: bytes, model: bytes) -> tuple[Header, Stack]:
-    """Header and stack of a file, or `DamagedFileError`, which says what is wrong."""
+def unpack(
+    content: bytes, model: bytes, shape: tuple[int, ...], lanes: int
+) -> tuple[Header, Stack]:
+    """Header and stack of a file, or `DamagedFileError`, which says what is wrong.
+
+    `model`, `shape` and `lanes` are those of the codec, and the file's must be the same.
+    """
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise TypeError(f"content must be the bytes of a file, got {type(content).__name__}")
     content = bytes(content)
@@ -54,9 +60,9 @@ def unpack(content: bytes, model: bytes) -> tuple[Header, Stack]:
         raise DamagedFileError(
             f"the file ends within its header, after {len(content)} of {HEADER.size} bytes"
         )
-    _, theirs, count, *shape, lanes, lent, stated = HEADER.unpack_from(content)
+    _, theirs, count, *sides, states, lent, stated = HEADER.unpack_from(content)
     body = content[HEADER.size :]
-    found = fingerprint(HEADER.pack(MAGIC, theirs, count, *shape, lanes, lent, bytes(8)) + body)
+    found = fingerprint(HEADER.pack(MAGIC, theirs, count, *sides, states, lent, bytes(8)) + body)
     if found != stated:
         raise DamagedFileError(
             f"the file is damaged or cut short: its fingerprint is {found.hex()}, and it should "
@@ -67,13 +73,31 @@ def unpack(content: bytes, model: bytes) -> tuple[Header, Stack]:
             f"the file was made with another model: its fingerprint is {theirs.hex()}, and this "
             f"model's is {model.hex()}. Only the model that made a file can read it."
         )
-    stack = Stack(lanes)
+    if (*sides, states) != (*shape, lanes):
+        raise DamagedFileError(
+            f"the header speaks of images {tuple(sides)} in {states} lanes, and this model's are "
+            f"{tuple(shape)} in {lanes}"
+        )
+    return Header(theirs, count, tuple(sides), lanes, lent), _stack_of(body, lanes)
+
+
+def is_at_rest(stack: Stack, lent: int) -> bool:
+    """Whether nothing is left on a stack but the `lent` words that it was lent."""
+    if len(stack.words) != lent:  # before a list of that length is made: a forger may say 2**32
+        return False
+    return bool((stack.heads == LOW).all()) and np.array_equal(stack.words, lent_words(0, lent))
+
+
+def _stack_of(body: bytes, lanes: int) -> Stack:
+    """The stack in what follows a header: `lanes` states of 8 bytes, then words of 4."""
     heads = 8 * lanes
+    if len(body) < heads or len(body) % 4:
+        raise DamagedFileError(
+            f"{len(body)} bytes follow the header, which are no {lanes} states and whole words"
+        )
+    stack = Stack(lanes)
     stack.heads[:] = np.frombuffer(body[:heads], "<u8")
+    if (stack.heads < LOW).any() or (stack.heads >= LOW << WORD).any():
+        raise DamagedFileError("a state in the file lies outside the range that a coder keeps")
     stack.shed(np.frombuffer(body[heads:], "<u4"))
-    return Header(theirs, count, tuple(shape), lanes, lent), stack
-
-
-def is_at_rest(stack: Stack, lent: np.ndarray) -> bool:
-    """Whether nothing is left on a stack but the words that it was lent."""
-    return bool((stack.heads == LOW).all()) and np.array_equal(stack.words, lent)
+    return stack

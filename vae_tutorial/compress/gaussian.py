@@ -8,7 +8,7 @@ to machine. Tables made with `decimal`, whose results are fixed to the last digi
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache
 
 import numpy as np
@@ -22,6 +22,7 @@ FINE = 6  # tables of logits and log-variances: an entry for every 1/64
 SCALE = 12  # places of 1/σ
 LEAST_LOGVAR, MOST_LOGVAR = -14, 4
 FAR = 1 << (POINT + 10)  # stands for infinity
+DECIMAL = Context(prec=40, rounding=ROUND_HALF_EVEN)  # whatever the caller's own context says
 
 
 class Buckets:
@@ -87,8 +88,7 @@ def cdf_table() -> np.ndarray:
 
 def _phi_minus_half(k: int) -> int:
     """Φ(k / 256) − ½ with MASS places, by the series x + x³/3 + x⁵/15 + … times the density."""
-    with localcontext() as context:
-        context.prec = 40
+    with localcontext(DECIMAL):
         x = Decimal(k) / (1 << STEP)
         term = total = x
         n = 1
@@ -103,8 +103,7 @@ def _phi_minus_half(k: int) -> int:
 @cache
 def precision_table() -> np.ndarray:
     """1/σ = exp(−½ log σ²) with SCALE places, for every 1/64 of log σ² in the allowed range."""
-    with localcontext() as context:
-        context.prec = 40
+    with localcontext(DECIMAL):
         steps = range(LEAST_LOGVAR << FINE, (MOST_LOGVAR << FINE) + 1)
         return np.array([
             int(((Decimal(-k) / (2 << FINE)).exp() * (1 << SCALE)).to_integral_value())

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae_tutorial.compress.gaussian import FINE
+from vae_tutorial.compress.gaussian import DECIMAL, FINE
 
 PLACES = 12  # binary places of inputs, activations and outputs
 WEIGHT_PLACES = 14
@@ -120,8 +120,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 @cache
 def sigmoid_table() -> np.ndarray:
-    with localcontext() as context:
-        context.prec = 40
+    with localcontext(DECIMAL):
         whole, most = 1 << PROBABILITY, MOST_LOGIT << FINE
         values = [
             int((whole / (1 + (-Decimal(k) / (1 << FINE)).exp())).to_integral_value())
@@ -137,6 +136,7 @@ def _plain_layers(network: nn.Module) -> list[nn.Module]:
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
             plain = plain and getattr(layer, "output_padding", (0, 0)) == (0, 0)
+            plain = plain and not isinstance(layer.padding, str)  # "same" has no fixed width
         if not plain or (isinstance(layer, LINEAR) and layer.bias is None):
             raise TypeError(
                 "a network in whole numbers may have linear layers, plain convolutions, ReLUs and "
