@@ -104,8 +104,10 @@ class Sick(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 12), nn.ReLU())
-        self.decoder = nn.Sequential(nn.Linear(6, 200), nn.ReLU(), nn.Linear(200, 784), nn.Sigmoid())
+        self.encoder = nn.Sequential(nn.Linear(784, 200), nn.ReLU(),
+                                     nn.Linear(200, 12), nn.ReLU())
+        self.decoder = nn.Sequential(nn.Linear(6, 200), nn.ReLU(),
+                                     nn.Linear(200, 784), nn.Sigmoid())
 
     def forward(self, x):
         x = torch.bernoulli(x).flatten(1)

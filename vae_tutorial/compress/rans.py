@@ -17,7 +17,6 @@ from vae_tutorial.arguments import whole_number
 
 LOW = 1 << 31  # a state lies in [LOW, LOW << 32)
 WORD = 32  # bits that a full state sheds
-MAX_BITS = 31  # the finest probabilities; more, and a state would not know when it is full
 
 
 class StackEmptyError(ValueError):
@@ -28,7 +27,8 @@ class Stack:
     """A message: `lanes` states side by side, above the words that they have shed.
 
     One call handles one symbol in each of the first N lanes, N ≤ `lanes`. A symbol is the slots
-    [start, start + width) of 2**bits slots in all.
+    [start, start + width) of 2**bits slots in all, with at most 31 bits: with more, a state would
+    not know when it is full.
 
     - `lend=True` lets an empty stack lend words of a fixed sequence; `lent` counts them. The first
       image of a bits-back chain takes its latent variables from these.
