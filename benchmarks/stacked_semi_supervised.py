@@ -23,25 +23,13 @@ import torch
 from semi_supervised import halved, train_classifier
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transfer import source_vae
 
 import vae_tutorial as vt
 from vae_tutorial.models.labelled import M2, LabelledDecoder, LabelledEncoder
 from vae_tutorial.semi_supervised import MixedBatches, choose_labelled, linear_probe, m2_bound
-from vae_tutorial.train.engine.saved import save_model
 
-LATENT, HIDDEN, SHAPE, IMAGES = 50, (400,), (1, 14, 14), 30_000
-
-
-def m1(seed: int, images: Tensor, folder: Path, epochs: int) -> vt.VAE:
-    """The VAE of this seed, trained unless its weights lie in `folder`."""
-    file = folder / f"m1-{seed}.pt"
-    if file.exists():
-        return vt.load(file)
-    torch.manual_seed(seed)
-    model = vt.VAE(vt.MLPEncoder(LATENT, HIDDEN, SHAPE), vt.MLPDecoder(LATENT, HIDDEN, SHAPE))
-    vt.fit(model, images, epochs=epochs, batch_size=200, device="cpu", progress=False)
-    save_model(file, model)
-    return model
+IMAGES = 30_000
 
 
 @torch.no_grad()
@@ -141,7 +129,7 @@ def main() -> None:
         result["rows"] = json.loads(options.out.read_text("utf-8"))["rows"]
     for draw in options.draws:
         start = time.perf_counter()
-        model = m1(draw, images, options.models, options.m1_epochs)
+        model = source_vae("m1", draw, images, options.models, options.m1_epochs)
         print("M1", draw, round(time.perf_counter() - start), "s", flush=True)
         train, test = codes(model, images), codes(model, seen)
         for column in ("probe", "M1+M2"):

@@ -33,6 +33,7 @@ COUNTS = (10, 100, 1000)
 
 
 def source_vae(name: str, seed: int, images: Tensor, folder: Path, epochs: int) -> vt.VAE:
+    """The VAE of this name and seed, trained unless its weights lie in `folder`."""
     file = folder / f"{name}-{seed}.pt"
     if file.exists():
         return vt.load(file)
