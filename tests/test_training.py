@@ -410,8 +410,10 @@ def test_an_interrupted_run_that_had_diverged_keeps_the_last_good_weights(small_
     assert same(weights_of(small_vae), kept[5])
 
 
+# A shell that starts the tests in the background lets its children ignore SIGINT.
 INTERRUPTED = """
-import torch, vae_tutorial as vt
+import signal, torch, vae_tutorial as vt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2))
 def objective(model, x):
     print("step", flush=True)
