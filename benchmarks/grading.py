@@ -3,13 +3,15 @@
 Parts, `--parts seconds seeds fuzz twice each`, all by default:
 
 - `seconds`: a made-up class of 100 for every assignment, with as many processes as there are cores;
-- `seeds`: all right and wrong answers of the tests as submissions, under five seeds;
+- `seeds`: all right and wrong answers of the tests as submissions, under five seeds, and the
+  solutions of the masters;
 - `fuzz`: 500 damaged notebooks between two good ones;
 - `twice`: a class of 100 graded twice, by the command, with one seed;
 - `each`: for every check a wrong answer that passes without it, written to
   `tests/each_check.json`.
 
-What is stored stays until its part is run again.
+What is stored stays until its part is run again. `--exercises kl jackknife` runs `seeds` and `each`
+for these alone, and leaves what is stored of the others.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,28 +65,39 @@ def seconds(folder: Path) -> dict[str, Any]:
     return {"classes": found, "load_before": round(os.getloadavg()[0], 1)}
 
 
-def seeds(folder: Path) -> dict[str, Any]:
+def seeds(folder: Path, names: Sequence[str] | None) -> dict[str, Any]:
     """How many right answers get all points and wrong ones do not, and how many are named."""
     found = {}
     right, wrong = (submissions.cells_by_exercise(pairs()) for pairs in
                     (submissions.all_right, submissions.all_wrong))  # fmt: skip
-    for name in right:
-        task = code_task(name)
-        tally = {"right": len(right[name]), "wrong": len(wrong[name]), "named": 0, "unlike": []}
-        for kind, listed in (("right", right[name]), ("wrong", wrong[name])):
-            paths = [submissions.hand_in(folder / name / f"{kind}{n}.ipynb", *codes)
-                     for n, codes in enumerate(listed)]  # fmt: skip
-            for seed in SEEDS:
-                for path, each in zip(paths, grade_files(paths, [task], seed)):
-                    result = each.results[name]
-                    if (result["points"] == task.of) is not (kind == "right"):
-                        tally["unlike"].append([seed, path.stem, result["lines"][:3]])
-                    text = " ".join(result["lines"])
-                    tally["named"] += kind == "wrong" and _is_named(text)
-        tally["named"] /= len(SEEDS) * max(tally["wrong"], 1)
-        found[name] = tally
-        print(name, tally, flush=True)
+    for name, solution in submissions.solutions().items():
+        right[name].insert(0, solution)
+    for name in names or right:
+        found[name] = of_exercise(folder, name, right[name], wrong[name])
+        print(name, found[name], flush=True)
     return found
+
+
+def of_exercise(
+    folder: Path,
+    name: str,
+    right: Sequence[Sequence[str]],
+    wrong: Sequence[Sequence[str]],
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, Any]:
+    """Counts for one exercise: answers, the share of wrong ones that is named, and surprises."""
+    task, named, unlike = code_task(name), 0, []
+    for kind, listed in (("right", right), ("wrong", wrong)):
+        paths = [submissions.hand_in(folder / name / f"{kind}{n}.ipynb", *codes)
+                 for n, codes in enumerate(listed)]  # fmt: skip
+        for seed in seeds:
+            for path, each in zip(paths, grade_files(paths, [task], seed)):
+                result = each.results[name]
+                if (result["points"] == task.of) is not (kind == "right"):
+                    unlike.append([seed, path.stem, result["lines"][:3]])
+                named += kind == "wrong" and _is_named(" ".join(result["lines"]))
+    share = round(named / (len(seeds) * max(len(wrong), 1)), 3)
+    return {"right": len(right), "wrong": len(wrong), "named": share, "unlike": unlike}
 
 
 def _is_named(text: str) -> bool:
@@ -132,16 +145,17 @@ def twice(folder: Path) -> dict[str, Any]:
     return found
 
 
-def each(folder: Path) -> dict[str, Any]:
+def each(folder: Path, names: Sequence[str] | None) -> dict[str, Any]:
     """Writes `tests/each_check.json`; returns how many checks are shown to be needed."""
-    found = each_check.find(each_check.named(submissions.all_wrong()))
+    stored = each_check.stored() if names and each_check.FILE.exists() else {}
+    found = stored | each_check.find(each_check.named(submissions.all_wrong()), names)
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     each_check.FILE.write_text(text, encoding="utf-8")
     every = [name for checks in found.values() for name in checks.values()]
     return {"checks": len(every), "shown": sum(name is not None for name in every)}
 
 
-PARTS: dict[str, Callable[[Path], Any]] = {
+PARTS: dict[str, Callable[..., Any]] = {
     "seconds": seconds, "seeds": seeds, "fuzz": fuzz, "twice": twice, "each": each,
 }  # fmt: skip
 
@@ -150,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--exercises", nargs="*", help="for the parts seeds and each")
     options = parser.parse_args()
     torch.set_num_threads(1)
     grade("kl")  # imports
@@ -157,7 +172,10 @@ def main() -> None:
     for part in options.parts:
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
-            result = PARTS[part](Path(folder))
+            some = [options.exercises] if part in ("seeds", "each") else []
+            result = PARTS[part](Path(folder), *some)
+        if part == "seeds" and options.exercises:
+            result = stored.get(part, {}).get("result", {}) | result
         stored[part] = {
             "result": result,
             "seconds": round(time.monotonic() - start),

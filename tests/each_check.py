@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,12 @@ def _lost(check: Property, lines: tuple[str, ...]) -> bool:
     return not any(line.startswith("  ✓ ") and line.endswith(f": {check.text}") for line in lines)
 
 
-def find(wrong: Wrong) -> dict[str, dict[str, str | None]]:
+def find(wrong: Wrong, names: Sequence[str] | None = None) -> dict[str, dict[str, str | None]]:
     """For each exercise and check an answer that shows it, or None where there is none."""
     found: dict[str, dict[str, str | None]] = {}
     for exercise in all_exercises():
+        if names is not None and exercise.name not in names:
+            continue
         answers = wrong.get(exercise.name, {})
         lost = {name: failing(exercise.name, answer) for name, answer in answers.items()}
         found[exercise.name] = {

@@ -19,7 +19,7 @@ import wrong_answers
 from vae_tutorial.course.definitions import Code, read_code
 from vae_tutorial.course.export import student_notebook
 from vae_tutorial.course.notebook import Cell, read_cells
-from vae_tutorial.course.tasks import function_of, options_of
+from vae_tutorial.course.tasks import function_of, masters, options_of, tasks_of
 
 KL = "def my_kl(mu, logvar):\n    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)\n"
 LAPLACE = """\
@@ -83,6 +83,16 @@ def all_right() -> list[tuple[str, Callable[..., Any]]]:
 
 def all_wrong() -> list[tuple[str, Callable[..., Any]]]:
     return answers(wrong_answers, "WRONG")
+
+
+def solutions() -> dict[str, list[str]]:
+    """The code cells of the master that asks for a function, solutions included, by exercise."""
+    found = {}
+    for master in masters():
+        cells = read_cells(master)
+        codes = [each.text for each in cells if each.code]
+        found |= {task.name: codes for task in tasks_of(cells) if task.kind == "code"}
+    return found
 
 
 TROUBLE = {

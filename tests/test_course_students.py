@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import html
 import json
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 from submissions import KL, LAPLACE, hand_in
 
 from vae_tutorial.course.__main__ import main
+from vae_tutorial.course.definitions import read_code
+from vae_tutorial.course.notebook import Cell
 from vae_tutorial.course.results import safe_name
 from vae_tutorial.course.similar import alike, normal_form
 from vae_tutorial.course.students import files_by_student, student_of
+from vae_tutorial.course.worker import written
 
 forking = pytest.mark.skipif(sys.platform != "linux", reason="limits are those of Linux")
 
@@ -95,6 +99,57 @@ def test_one_student_gets_results_json(tmp_path):
     hand_in(tmp_path / "in" / "b.ipynb", KL)
     grade(tmp_path, "--gradescope")
     assert json.loads((tmp_path / "out" / "results.json").read_text())["score"] == 8
+
+
+@forking
+def test_the_files_of_one_student_give_one_results_json(tmp_path):
+    """An autograder gets one student at a time, under any names of files."""
+    hand_in(tmp_path / "in" / "2_inference.ipynb", KL)
+    hand_in(tmp_path / "in" / "helpers.ipynb", "import math", LAPLACE)
+    (row,) = grade(tmp_path, "--gradescope", "--student", "jane")
+    assert (row["student"], row["points"]) == ("jane", "16")
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["score"] == 16
+
+
+COPIED = """\
+def my_kl(mu, logvar):
+    total = 0 * mu[:, 0]
+    for d in range(mu.shape[1]):  # one dimension < the next
+        m, v = mu[:, d], logvar[:, d]
+        total = total + 0.5 * (m * m + v.exp() - 1 - v)
+    return total
+"""
+
+
+@forking
+def test_answers_that_are_alike_stand_side_by_side(tmp_path, capsys):
+    hand_in(tmp_path / "in" / "jane.ipynb", COPIED)
+    hand_in(tmp_path / "in" / "joe.ipynb", COPIED.replace("total", "s").replace("one", "each"))
+    hand_in(tmp_path / "in" / "kim.ipynb", KL)
+    grade(tmp_path)
+    said = capsys.readouterr().out
+    assert "kl: jane, joe" in said and "grades_alike.html" in said
+    text = (tmp_path / "out" / "grades_alike.html").read_text(encoding="utf-8")
+    assert html.escape(COPIED.strip()) in text and "s = s + 0.5" in text
+    assert "each dimension &lt; the next" in text and "kim" not in text
+
+
+WRITTEN = {
+    "after a magic": ("%matplotlib inline\ndef f(x):\n    return 1  # one\n", True),
+    "after a magic of the cell": ("%%time\ndef f(x):\n    return 1  # one\n", False),
+    "inside an if": ("if 1:\n    def f(x):\n        return 1  # one\n", True),
+    "beside what is no Python": ("foo(\ndef f(x):\n    return 1  # one\n", False),
+    "with a decorator": ("@cache\ndef f(x):\n    return 1  # one\n", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "kept"), WRITTEN.values(), ids=WRITTEN)
+def test_the_text_of_an_answer_is_found_or_made(text, kept):
+    """Comments are kept where the lines can be told."""
+    cells = [Cell(False, "# Title"), Cell(True, text)]
+    found = written(read_code(cells).versions("f")[0], cells)
+    assert ("# one" in found) is kept
+    assert "return 1" in found and found.startswith(("def f(x):", "@cache\ndef f(x):"))
 
 
 @pytest.mark.parametrize("arguments", [["--exercises", "no-such"], ["--assignment", "77"], []])

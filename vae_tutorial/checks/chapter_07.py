@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -159,6 +159,24 @@ _BETA = Exercise(
 
 # ---- does the encoder matter?
 
+_NOISE = (
+    "This model draws z from a fixed distribution. If you compare two calls, they differ by their "
+    "noise alone: seed it alike before each."
+)
+_KINDS = {
+    "both": (True, "This model does z = μ + σε: its encoder matters."),
+    "mean": (True, "In this model z = μ: its encoder matters."),
+    "prior": (False, _NOISE),
+    "spread": (True, "In this model only σ reaches z. Compare reconstructions with the noise held, "
+               "not their means."),
+    "fixed": (False, _NOISE),
+    "cut": (True, "This model's z depends on x, but no gradient flows. Compare values, and leave "
+            "gradients to another examination."),
+    "idle": (False, "This model multiplies μ by 0: a gradient flows, but z is the same for all x. "
+             "Compare values, and leave gradients to another examination."),
+}  # fmt: skip
+"""What is right for each kind of model, and what is said of another answer."""
+
 
 class _Small(nn.Module):
     """A VAE on ten numbers whose sampler is one of several."""
@@ -178,12 +196,14 @@ class _Small(nn.Module):
             "spread": torch.exp(0.5 * logvar) * eps,
             "cut": (mu + torch.exp(0.5 * logvar) * eps).detach(),
             "fixed": 0.5 * eps + 1,
+            "idle": 0.0 * mu + eps,
         }[self.kind]
         return self.decoder(z), mu, logvar
 
 
-def _draw_models(rng: torch.Generator) -> list[tuple[nn.Module, Tensor]]:
-    kinds = ("both", "prior", "mean", "spread", "cut", "fixed")
+def _draw_models(
+    rng: torch.Generator, kinds: Sequence[str] = tuple(_KINDS)
+) -> list[tuple[nn.Module, Tensor]]:
     return [(_Small(kind).to(torch.float64), torch.randn(8, 10, generator=rng).double())
             for kind in kinds]  # fmt: skip
 
@@ -196,20 +216,19 @@ def uses_encoder(model: nn.Module, x: Tensor) -> bool:
     return not torch.equal(*found)
 
 
-def _right_for(kind: int, hint: str) -> Callable[..., bool]:
+def _told_apart(text: str, points: int, *kinds: str) -> Property:
+    """Right for all of these kinds. Both answers are among them: who always says one gets none."""
+
     def measure(answer: Callable[..., Any], model: nn.Module, x: Tensor) -> bool:
         got = answer(model, x)
         if isinstance(got, Tensor):
             got = got.item()
-        if bool(got) != (model.kind not in ("prior", "fixed")):
+        right, hint = _KINDS[model.kind]
+        if bool(got) is not right:
             raise Unmet(hint)
         return True
 
-    return measure
-
-
-def _only(*kinds: str) -> Callable[[torch.Generator], list]:
-    return lambda rng: [case for case in _draw_models(rng) if case[0].kind in kinds]
+    return Property(text, points, measure, True, lambda rng: _draw_models(rng, kinds))
 
 
 _USES = Exercise(
@@ -219,18 +238,12 @@ _USES = Exercise(
     inputs=_draw_models,
     answer=uses_encoder,
     properties=(
-        Property("a healthy VAE uses its encoder", 2, _right_for(0,
-                 "This model does z = μ + σε: its encoder matters."), True, _only("both", "mean")),
-        Property("a z from the prior is noticed, whatever the noise", 3, _right_for(1,
-                 "This model draws z from a fixed distribution. If you compare two calls, they "
-                 "differ by their noise alone: seed it alike before each."),
-                 True, _only("prior", "fixed")),
-        Property("it is enough that the spread of z depends on x", 2, _right_for(2,
-                 "In this model only σ reaches z. Compare reconstructions with the noise held, "
-                 "not their means."), True, _only("spread")),
-        Property("a cut gradient is another fault", 2, _right_for(3,
-                 "This model's z depends on x, but no gradient flows. Compare values, and leave "
-                 "gradients to another examination."), True, _only("cut")),
+        _told_apart("a healthy VAE uses its encoder, and one with z from the prior does not", 5,
+                    "both", "mean", "prior"),
+        _told_apart("it is enough that the spread of z depends on x; a fixed spread does not count",
+                    2, "spread", "fixed"),
+        _told_apart("what counts is the value of z, and not whether a gradient flows", 2,
+                    "cut", "idle"),
         keeps_inputs(),
     ),
 )  # fmt: skip

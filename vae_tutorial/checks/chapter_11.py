@@ -148,9 +148,9 @@ _SLOTS = Exercise(
     answer=slots,
     gate=_slots_form,
     properties=(
-        Property("they sum to 2ᵇ", 2, _sums, expected=True),
+        Property("they sum to 2ᵇ", 1, _sums, expected=True),
         Property("every symbol has a slot", 1, _positive, expected=True),
-        Property("the code is nearly as short as it can be", 2, _cheap, expected=True,
+        Property("the code is nearly as short as it can be", 3, _cheap, expected=True,
                  inputs=lambda rng: _draw_probabilities(rng)[:3]),
         keeps_inputs(),
     ),

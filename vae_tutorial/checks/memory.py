@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from vae_tutorial.checks.core import Case, Exercise
 from vae_tutorial.checks.grading import grade_exercise
 from vae_tutorial.checks.runner import RESULT, Runner
-from vae_tutorial.checks.sandbox import Outcome, caller_state_kept
+from vae_tutorial.checks.sandbox import Outcome, caller_state_kept, copied
 
 
 class Memory:
@@ -28,6 +31,7 @@ class Memory:
         self._cases: dict[Any, Sequence[Case]] = {}
         self._drawn: set[int] = set()  # ids of cases, which stay alive as long as this memory
         self._outcomes: dict[Any, Outcome] = {}
+        self._results: dict[Any, Any] = {}
         self.open_until = float("inf")
 
     def cases(self, key: Any, draw: Callable[[], Sequence[Case]]) -> Sequence[Case]:
@@ -48,30 +52,72 @@ class Memory:
             self._outcomes[key] = measure()
         return self._outcomes[key]
 
+    def sharing(self, answer: Callable[..., Any], inputs: Case, given: Case) -> Callable[..., Any]:
+        """`answer`, called once where several measures ask for its result on the same inputs.
+
+        `inputs` is the case as it was drawn, `given` what the answer gets of it. Only a call with
+        these very numbers is remembered, which draws no random numbers and needs no gradient.
+        """
+        key = (id(inputs), answer)
+        if id(inputs) not in self._drawn or not all(map(_is_plain, given)):
+            return answer
+
+        def shared(*now: Any) -> Any:
+            if len(now) != len(given) or not all(map(_is_equal, now, given)):
+                return answer(*now)
+            if key not in self._results:
+                before = torch.get_rng_state()
+                found = answer(*now)
+                if not torch.equal(before, torch.get_rng_state()):
+                    return found
+                self._results[key] = copied(found)
+            return copied(self._results[key])
+
+        return shared
+
+
+def _is_plain(value: Any) -> bool:
+    """A tensor that needs no gradient, or a number."""
+    if isinstance(value, Tensor):
+        return not value.requires_grad
+    return isinstance(value, (bool, int, float))
+
+
+def _is_equal(now: Any, given: Any) -> bool:
+    """Whether a value is the same number or tensor as a plain one, to the last bit."""
+    if type(now) is not type(given) or not _is_plain(now):
+        return False
+    if isinstance(now, Tensor):
+        return now.dtype == given.dtype and torch.equal(now, given)
+    return now == given
+
 
 @contextlib.contextmanager
 def remembering(exercises: Iterable[Exercise], seed: int, seconds: float) -> Iterator[None]:
     """Inside, answers to `exercises` are checked against what is remembered.
 
-    Filling the memory takes up to about `seconds` of computing for each exercise. What is missing
-    then is found when it is needed; the reports are the same.
+    Filling the memory takes up to about `seconds` of computing for each exercise; what one leaves,
+    the next ones may use. What is missing then is found when it is needed; the reports are the
+    same.
     """
     Runner.memory = Memory()
     try:
+        end = time.process_time()
         for each in exercises:
-            _fill(each, seed, seconds)
+            end += seconds
+            _fill(each, seed, end)
         yield
     finally:
         Runner.memory = None
 
 
-def _fill(exercise: Exercise, seed: int, seconds: float) -> None:
+def _fill(exercise: Exercise, seed: int, end: float) -> None:
     def answer(*inputs: Any) -> Any:  # not the right answer itself: what is the student's is new
         return exercise.answer(*inputs)
 
     Runner.memory.open_until = float("inf")
     grade_exercise(exercise, answer, seed)
-    Runner.memory.open_until = time.process_time() + seconds
+    Runner.memory.open_until = end
     with caller_state_kept(), contextlib.suppress(TimeoutError):
         runner = Runner(exercise, answer, seed)
         runner.cause(RESULT, runner.drawn, [None] * len(runner.drawn))

@@ -31,6 +31,8 @@ def grade(options: argparse.Namespace) -> int:
     """Grade a folder of notebooks: a table of points, and a file of feedback for each student."""
     start = time.monotonic()
     by_student, left_out = files_by_student(options.folder)
+    if options.student and by_student:
+        by_student = {options.student: [path for paths in by_student.values() for path in paths]}
     files = [path.resolve() for paths in by_student.values() for path in paths]
     tasks = _tasks(options, files)
     seed = secrets.randbits(32) if options.seed is None else options.seed
@@ -41,7 +43,9 @@ def grade(options: argparse.Namespace) -> int:
     ]
     results.write(options.out, results.table(students, tasks))
     _write_each(options, students, tasks)
-    alike = results.similar(students)
+    alike, page = results.similar(students)
+    beside = options.out.with_name(f"{options.out.stem}_alike.html")
+    results.write(beside, page)
     print(f"{len(files)} files of {len(students)} students in {time.monotonic() - start:.0f} s")
     print(f"seed {seed}: with --seed {seed}, the same inputs are drawn again")
     for name in left_out:
@@ -49,6 +53,7 @@ def grade(options: argparse.Namespace) -> int:
     if alike:
         print("Answers that are alike but for names and comments; chance, or one source:")
         print("\n".join(f"  {line}" for line in alike))
+        print(f"side by side: {beside}")
     return 0
 
 
@@ -105,7 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     add("folder", type=Path, help="the submissions, as a platform hands them out")
     add("--out", type=Path, required=True, help="the table to write, a CSV")
     add("--feedback", type=Path, help="a folder for a file of feedback for each student")
-    add("--gradescope", action="store_true", help="write results.json too, beside the table")
+    add(
+        "--gradescope",
+        action="store_true",
+        help="write results.json too, beside the table; for "
+        "more than one student a folder, gradescope",
+    )
+    add("--student", help="whose files all of them are, where an autograder gets one at a time")
     add("--seed", type=int, help="draws the inputs; by default a new one, which is printed")
     add("--assignment", help="its number or master; by default found by the functions' names")
     add("--exercises", help="in place of an assignment: names of exercises, with commas")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_tutorial.course.batch import FileResult
-from vae_tutorial.course.similar import alike
+from vae_tutorial.course.similar import alike, page
 from vae_tutorial.course.tasks import Task
 from vae_tutorial.files import write_atomically
 
@@ -132,13 +132,14 @@ def gradescope(each: Student, tasks: Sequence[Task]) -> str:
     return json.dumps(found, indent=1)
 
 
-def similar(students: Sequence[Student]) -> list[str]:
-    """One line for each group of answers that are alike."""
-    forms = {
-        (each.name, task): result.get("form", "")
-        for each in students for task, result in each.best.items()
-    }  # fmt: skip
-    return [f"{task}: {', '.join(names)}" for task, names in alike(forms)]
+def similar(students: Sequence[Student]) -> tuple[list[str], str]:
+    """One line for each group of answers that are alike, and a page that shows them."""
+    forms, codes = (
+        {(s.name, task): result.get(key, "") for s in students for task, result in s.best.items()}
+        for key in ("form", "code")
+    )
+    groups = alike(forms)
+    return [f"{task}: {', '.join(names)}" for task, names in groups], page(groups, codes)
 
 
 def safe_name(name: str, taken: set[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import html
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -60,3 +61,32 @@ def alike(forms: Mapping[tuple[str, str], str]) -> list[tuple[str, list[str]]]:
             groups[task, form].append(student)
     few = max(3, len(students) // 5)
     return [(task, names) for (task, _), names in groups.items() if 2 <= len(names) <= few]
+
+
+def page(groups: Sequence[tuple[str, list[str]]], codes: Mapping[tuple[str, str], str]) -> str:
+    """An HTML page with the answers of each group next to each other, as they were written.
+
+    `codes` is from (student, task) to the text of an answer.
+    """
+    parts = [_HEAD]
+    for task, names in groups:
+        parts.append(f"<h2>{html.escape(task)}</h2>\n<div>")
+        for name in names:
+            code = html.escape(codes.get((name, task), ""))
+            parts.append(f"<section><h3>{html.escape(name)}</h3><pre>{code}</pre></section>")
+        parts.append("</div>")
+    return "\n".join([*parts, *([] if groups else ["<p>There are none.</p>"]), ""])
+
+
+_HEAD = """\
+<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Answers that are alike</title>
+<style>
+body { font-family: sans-serif; margin: 2em } div { display: flex; gap: 1em; overflow-x: auto }
+section { flex: 1 0 30em } pre { background: #f4f4f4; padding: 1em; white-space: pre-wrap }
+</style>
+<h1>Answers that are alike</h1>
+<p>These differ in names, comments and the order of definitions only. That may be chance, one source
+that all were allowed to use, or a copy: read them, and ask. Comments and odd habits that agree say
+more than formulas that agree.</p>
+"""

@@ -10,6 +10,7 @@ import linecache
 import os
 import resource
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -106,7 +107,10 @@ def _code_result(
         why = "" if there else f" There is no function `{task.function}` in the notebook."
         return {"points": 0, "lines": [f"{task.name}: not answered yet.{why}"]}
     needed = code.needed(answer)
-    found = {"form": normal_form([each.node for each in needed if not each.is_import])}
+    own = [each for each in needed if not each.is_import]
+    found = {"form": normal_form([each.node for each in own])}
+    if found["form"]:
+        found["code"] = "\n\n".join(written(each, cells) for each in own)[:20_000]
     if against := objections([each.node for each in needed]):
         line = f"{task.name}: 0 of {task.of} points, not run. {against[0]}"
         return found | {"points": 0, "lines": [line]}
@@ -127,6 +131,18 @@ def _code_result(
         )
     lines = [*report.lines, *(notes if report.points < report.of else [])]
     return found | {"points": report.points, "lines": lines}
+
+
+def written(piece: Piece, cells: Sequence[Cell]) -> str:
+    """The lines of a piece, comments too; where they cannot be told, made from its meaning."""
+    node = piece.node
+    first = min(each.lineno for each in (node, *getattr(node, "decorator_list", [])))
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+        lines = cells[piece.cell - 1].text.split("\n")[first - 1 : node.end_lineno]
+        text = textwrap.dedent("\n".join(lines))
+        if ast.dump(ast.parse(text)) == ast.dump(ast.Module([node], [])):
+            return text
+    return ast.unparse(node)
 
 
 def defined(pieces: Sequence[Piece]) -> tuple[dict[str, Any], list[str]]:
