@@ -26,7 +26,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -65,17 +65,16 @@ def seconds(folder: Path) -> dict[str, Any]:
     return {"classes": found, "load_before": round(os.getloadavg()[0], 1)}
 
 
-def seeds(folder: Path, names: Sequence[str] | None) -> dict[str, Any]:
+def seeds(folder: Path, names: Sequence[str] | None) -> Iterator[dict[str, Any]]:
     """How many right answers get all points and wrong ones do not, and how many are named."""
-    found = {}
     right, wrong = (submissions.cells_by_exercise(pairs()) for pairs in
                     (submissions.all_right, submissions.all_wrong))  # fmt: skip
     for name, solution in submissions.solutions().items():
         right[name].insert(0, solution)
     for name in names or right:
-        found[name] = of_exercise(folder, name, right[name], wrong[name])
-        print(name, found[name], flush=True)
-    return found
+        found = of_exercise(folder, name, right[name], wrong[name])
+        print(name, found, flush=True)
+        yield {name: found}
 
 
 def of_exercise(
@@ -160,6 +159,24 @@ PARTS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+def store(out: Path, part: str, result: Any, start: float) -> None:
+    """Puts the result of a part into the file; of `seeds`, what is there of other exercises stays."""
+    stored = json.loads(out.read_text("utf-8")) if out.exists() else {}
+    if part == "seeds":
+        result = stored.get(part, {}).get("result", {}) | result
+    stored[part] = {
+        "result": result,
+        "seconds": round(time.monotonic() - start),
+        "day": date.today().isoformat(),
+        "machine": f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}",
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+    stored["command"] = "python benchmarks/grading.py --out benchmarks/results/grading.json"
+    text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
+    out.write_text(text, encoding="utf-8")
+    print(part, stored[part]["seconds"], "s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
@@ -168,25 +185,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     grade("kl")  # imports
-    stored = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     for part in options.parts:
+        start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            start = time.monotonic()
-            some = [options.exercises] if part in ("seeds", "each") else []
-            result = PARTS[part](Path(folder), *some)
-        if part == "seeds" and options.exercises:
-            result = stored.get(part, {}).get("result", {}) | result
-        stored[part] = {
-            "result": result,
-            "seconds": round(time.monotonic() - start),
-            "day": date.today().isoformat(),
-            "machine": f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}",
-            "versions": {"torch": torch.__version__, "python": platform.python_version()},
-        }
-        stored["command"] = "python benchmarks/grading.py --out benchmarks/results/grading.json"
-        text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
-        options.out.write_text(text, encoding="utf-8")
-        print(part, stored[part]["seconds"], "s", flush=True)
+            if part == "seeds":  # stored one by one
+                for found in seeds(Path(folder), options.exercises):
+                    store(options.out, part, found, start)
+                continue
+            some = [options.exercises] if part == "each" else []
+            store(options.out, part, PARTS[part](Path(folder), *some), start)
 
 
 if __name__ == "__main__":

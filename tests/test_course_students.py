@@ -111,14 +111,15 @@ def test_the_files_of_one_student_give_one_results_json(tmp_path):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["score"] == 16
 
 
-COPIED = """\
+COPIED = '''\
 def my_kl(mu, logvar):
+    """The divergence."""
     total = 0 * mu[:, 0]
     for d in range(mu.shape[1]):  # one dimension < the next
         m, v = mu[:, d], logvar[:, d]
         total = total + 0.5 * (m * m + v.exp() - 1 - v)
     return total
-"""
+'''
 
 
 @forking

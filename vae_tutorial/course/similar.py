@@ -25,7 +25,10 @@ def normal_form(nodes: Sequence[ast.stmt]) -> str:
     for node in nodes:
         names: dict[str, str] = {}
         words = []
-        for each in ast.walk(_without_docstrings(node)):
+        left_out = _docstrings(node)
+        for each in ast.walk(node):
+            if id(each) in left_out:
+                continue
             words.append(type(each).__name__)
             if isinstance(each, ast.Name):
                 words.append(names.setdefault(each.id, f"n{len(names)}"))
@@ -43,13 +46,15 @@ def normal_form(nodes: Sequence[ast.stmt]) -> str:
     )
 
 
-def _without_docstrings(node: ast.stmt) -> ast.stmt:
+def _docstrings(node: ast.stmt) -> set[int]:
+    """The ids of the parts of the tree that are docstrings."""
+    found = set()
     for each in ast.walk(node):
         body = getattr(each, "body", None)
         first = body[0] if isinstance(body, list) and len(body) > 1 else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            del body[0]
-    return node
+            found |= {id(first), id(first.value)}
+    return found
 
 
 def alike(forms: Mapping[tuple[str, str], str]) -> list[tuple[str, list[str]]]:
