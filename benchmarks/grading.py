@@ -160,7 +160,7 @@ PARTS: dict[str, Callable[..., Any]] = {
 
 
 def store(out: Path, part: str, result: Any, start: float) -> None:
-    """Puts the result of a part into the file; of `seeds`, what is there of other exercises stays."""
+    """Puts the result of a part into the file; of `seeds`, that of other exercises stays."""
     stored = json.loads(out.read_text("utf-8")) if out.exists() else {}
     if part == "seeds":
         result = stored.get(part, {}).get("result", {}) | result
