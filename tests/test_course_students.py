@@ -6,13 +6,15 @@ import ast
 import csv
 import html
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 from submissions import KL, LAPLACE, hand_in
 
-from vae_tutorial.course.__main__ import main
+from vae_tutorial.course.__main__ import _parser, main
 from vae_tutorial.course.definitions import read_code
 from vae_tutorial.course.notebook import Cell
 from vae_tutorial.course.results import safe_name
@@ -160,6 +162,20 @@ def test_what_is_wrong_with_the_command_is_said(arguments, tmp_path, capsys):
     assert main(["grade", str(tmp_path / "in"), "--out", out, *arguments]) == 1
     assert "error: " in capsys.readouterr().err
     assert main(["grade", str(tmp_path / "none"), "--out", out]) == 1
+
+
+def commands_of_the_page():
+    """What the page for teachers says after `-m vae_tutorial.course`."""
+    page = Path(__file__).resolve().parent.parent / "pages" / "teachers.md"
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    return re.findall(r"-m vae_tutorial\.course ([^`\n]+)", text)
+
+
+def test_the_commands_for_teachers_are_understood():
+    commands = commands_of_the_page()
+    assert len(commands) >= 6
+    for command in commands:
+        assert callable(_parser().parse_args(shlex.split(command)).run), command
 
 
 def test_names_of_files_are_safe_and_unique():
