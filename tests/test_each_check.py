@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import sys
+from pathlib import Path
 
 import each_check
 import pytest
@@ -12,6 +15,7 @@ from each_check import all_exercises, left_out, passes, scoring
 from vae_tutorial.course.notebook import read_cells
 from vae_tutorial.course.tasks import masters, tasks_of
 
+BENCHMARK = Path(__file__).resolve().parent.parent / "benchmarks" / "grading.py"
 pytestmark = pytest.mark.slow
 EXERCISES = [each for each in all_exercises() if each.name in each_check.stored()]
 WRONG = each_check.named(submissions.all_wrong())
@@ -72,3 +76,46 @@ def test_the_made_up_class_has_all_kinds_of_students(tmp_path):
     kinds = submissions.class_of(tmp_path, master, 40, 3)
     assert set(kinds.values()) == {"filled in", "unsolved", "trouble", "broken"}
     assert len(list(tmp_path.iterdir())) == 40
+
+
+# The proof over five seeds, at the level of submissions, and a part of it again
+
+STORED = json.loads((BENCHMARK.parent / "results" / "grading.json").read_text(encoding="utf-8"))
+
+
+def graded() -> list[str]:
+    """The exercises of the assignments."""
+    return list(submissions.solutions())
+
+
+@pytest.mark.parametrize("name", graded())
+def test_over_five_seeds_right_answers_got_all_points_and_wrong_ones_did_not(name):
+    """Made by `python benchmarks/grading.py --parts seeds --exercises NAME --out …`."""
+    found = STORED["seeds"]["result"][name]
+    assert found["unlike"] == []
+    assert found["right"] >= 7, "the solution of the master and six others"
+    assert found["wrong"] >= 10
+    assert found["named"] > 0.5, "most typical mistakes are named"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are those of Linux")
+@pytest.mark.parametrize("name", ["uses-encoder", "bits-per-dimension"])
+def test_one_of_the_five_seeds_again(name, tmp_path):
+    spec = importlib.util.spec_from_file_location("grading_benchmark", BENCHMARK)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    right, wrong = (submissions.cells_by_exercise(pairs())[name] for pairs in
+                    (submissions.all_right, submissions.all_wrong))  # fmt: skip
+    right.insert(0, submissions.solutions()[name])
+    found = benchmark.of_exercise(tmp_path, name, right, wrong, benchmark.SEEDS[-1:])
+    stored = STORED["seeds"]["result"][name]
+    assert found["unlike"] == stored["unlike"] == []
+    assert found["named"] == pytest.approx(stored["named"], abs=0.1)
+    assert (found["right"], found["wrong"]) >= (stored["right"], stored["wrong"])
+
+
+def test_the_stored_counts_of_checks_are_those_of_today():
+    counts = STORED["each"]["result"]
+    every = [name for checks in each_check.stored().values() for name in checks.values()]
+    assert counts["shown"] == counts["checks"] - len(UNSHOWN)
+    assert counts["checks"] <= len(every)
