@@ -15,13 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from vae_tutorial.checks.core import Case, Exercise
 from vae_tutorial.checks.grading import grade_exercise
 from vae_tutorial.checks.runner import RESULT, Runner
-from vae_tutorial.checks.sandbox import Outcome, caller_state_kept, copied
+from vae_tutorial.checks.sandbox import Outcome, caller_state_kept
 
 
 class Memory:
@@ -31,7 +28,6 @@ class Memory:
         self._cases: dict[Any, Sequence[Case]] = {}
         self._drawn: set[int] = set()  # ids of cases, which stay alive as long as this memory
         self._outcomes: dict[Any, Outcome] = {}
-        self._results: dict[Any, Any] = {}
         self.open_until = float("inf")
 
     def cases(self, key: Any, draw: Callable[[], Sequence[Case]]) -> Sequence[Case]:
@@ -51,45 +47,6 @@ class Memory:
                 raise TimeoutError  # while it is filled: enough
             self._outcomes[key] = measure()
         return self._outcomes[key]
-
-    def sharing(self, answer: Callable[..., Any], inputs: Case, given: Case) -> Callable[..., Any]:
-        """`answer`, called once where several measures ask for its result on the same inputs.
-
-        `inputs` is the case as it was drawn, `given` what the answer gets of it. Only a call with
-        these very numbers is remembered, which draws no random numbers and needs no gradient.
-        """
-        key = (id(inputs), answer)
-        if id(inputs) not in self._drawn or not all(map(_is_plain, given)):
-            return answer
-
-        def shared(*now: Any) -> Any:
-            if len(now) != len(given) or not all(map(_is_equal, now, given)):
-                return answer(*now)
-            if key not in self._results:
-                before = torch.get_rng_state()
-                found = answer(*now)
-                if not torch.equal(before, torch.get_rng_state()):
-                    return found
-                self._results[key] = copied(found)
-            return copied(self._results[key])
-
-        return shared
-
-
-def _is_plain(value: Any) -> bool:
-    """A tensor that needs no gradient, or a number."""
-    if isinstance(value, Tensor):
-        return not value.requires_grad
-    return isinstance(value, (bool, int, float))
-
-
-def _is_equal(now: Any, given: Any) -> bool:
-    """Whether a value is the same number or tensor as a plain one, to the last bit."""
-    if type(now) is not type(given) or not _is_plain(now):
-        return False
-    if isinstance(now, Tensor):
-        return now.dtype == given.dtype and torch.equal(now, given)
-    return now == given
 
 
 @contextlib.contextmanager

@@ -64,9 +64,7 @@ class Runner:
 
     def _measured_anew(self, each: Property, answer: Any, n: int, inputs: Case) -> Outcome:
         if answer is not self.answer and not any(isinstance(x, nn.Module) for x in inputs):
-            case, inputs = inputs, tuple(x.double() if _is_float(x) else x for x in inputs)
-            if self.memory is not None and not each.hygiene:
-                answer = self.memory.sharing(answer, case, inputs)
+            inputs = tuple(x.double() if _is_float(x) else x for x in inputs)
         if each.measure is None:
             return attempt(answer, *inputs, seed=self.seed + n)
 
