@@ -54,21 +54,25 @@ def remembering(exercises: Iterable[Exercise], seed: int, seconds: float) -> Ite
     """Inside, answers to `exercises` are checked against what is remembered.
 
     Filling the memory takes up to about `seconds` of computing for each exercise; what one leaves,
-    the next ones may use. What is missing then is found when it is needed; the reports are the
-    same.
+    the others may use. What is missing then is found when it is needed; the reports are the same.
     """
     Runner.memory = Memory()
     try:
-        end = time.process_time()
+        end, unfinished = time.process_time(), []
         for each in exercises:
             end += seconds
+            if not _fill(each, seed, end):
+                unfinished.append(each)
+        for each in unfinished:
             _fill(each, seed, end)
         yield
     finally:
         Runner.memory = None
 
 
-def _fill(exercise: Exercise, seed: int, end: float) -> None:
+def _fill(exercise: Exercise, seed: int, end: float) -> bool:
+    """Remembers what a search for hints asks for, up to a time; whether it is complete."""
+
     def answer(*inputs: Any) -> Any:  # not the right answer itself: what is the student's is new
         return exercise.answer(*inputs)
 
@@ -81,4 +85,6 @@ def _fill(exercise: Exercise, seed: int, end: float) -> None:
         for place, each in enumerate(exercise.properties, start=1):
             cases = runner.drawn if each.inputs is None else runner.draw(each.inputs, place)
             runner.cause(each, cases, [None] * len(cases))  # which nothing explains
+    complete = time.process_time() < end
     Runner.memory.open_until = float("inf")
+    return complete
