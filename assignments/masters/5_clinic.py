@@ -53,7 +53,8 @@ check("effective-beta", effective_beta)
 # Write `uses_encoder(model, x)`. `model(x)` returns `(reconstruction, mu, logvar)` and draws fresh noise in every call. `x` is `(B, 10)`.
 #
 # - Return `True` if the reconstruction depends on what the encoder says of `x`, through μ or through σ, and `False` if $z$ is drawn without regard to it.
-# - A model whose gradients are cut still uses its encoder. The arguments stay what they were.
+# - A model whose gradients are cut still uses its encoder, and one that multiplies μ by 0 does not, though gradients flow. The arguments stay what they were.
+# - Points are for telling models apart: an answer that is always the same earns none.
 
 # %% answer=uses-encoder
 def uses_encoder(model, x):
