@@ -54,6 +54,9 @@ How an answer is checked:
 4. *The hint* is the first that explains the results in all cases: a slip, a `Suspect` (an answer
    with a mistake that is no slip), the general search; else the largest deviation is told.
 
+Where an answer is yes or no, each property holds cases of both kinds, so that who always says the
+same earns nothing; `tests/test_guessing.py` allows half of the points to a constant.
+
 Whatever costs points has to stand in the text of the exercise. All answers are called in the same
 way: on copies of the inputs, with all random numbers seeded alike for the same case, and for at
 most `limit.SECONDS` each. The caller's random state is put back. What the student's code raises or
