@@ -34,8 +34,8 @@ def _draw_collapsed(rng: torch.Generator) -> list[Three]:
 
 
 def _draw_far(rng: torch.Generator) -> list[Three]:
-    """Posteriors of unit width, forty apart in each of a thousand dimensions."""
-    mu = 40 * torch.stack([torch.randperm(6, generator=rng) for _ in range(1000)], 1).float()
+    """Four posteriors of unit width, forty apart in each of a thousand dimensions."""
+    mu = 40 * torch.stack([torch.randperm(4, generator=rng) for _ in range(1000)], 1).float()
     return [_drawn(mu, torch.zeros_like(mu), 2, rng)]
 
 
