@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import decimal
 import itertools
 import math
@@ -291,6 +292,32 @@ def test_another_models_file_is_refused(codec):
         codec.decode(theirs)
     with pytest.raises(DamagedFileError, match="another model"):
         codec.decode(Codec(small_model(), bits=9).encode(small_images(5)))
+
+
+@pytest.mark.parametrize("change", ["stride", "no ReLU"])
+def test_a_model_with_the_same_weights_but_other_layers_is_another_model(change):
+    """Strides (2, 1) and (1, 2) have as many outputs, so every weight can stay as it is."""
+    torch.manual_seed(0)
+    first = vt.ConvEncoder(3, (4,), 20, SHAPE)
+    convolution = first.layers[0]
+    convolution.kernel_size, convolution.stride, convolution.padding = (3, 3), (2, 1), (1, 1)
+    convolution.weight = nn.Parameter(torch.randn(4, 1, 3, 3))
+    first.layers[-1][0] = nn.Linear(4 * 3 * 6, 20)
+    second = copy.deepcopy(first)
+    if change == "stride":
+        second.layers[0].stride = (1, 2)
+    else:
+        second.layers[1] = nn.Flatten(0, 0)  # changes nothing
+    decoder = vt.MLPDecoder(3, (20,), SHAPE)
+    codecs = [Codec(vt.VAE(encoder, decoder), bits=8) for encoder in (first, second)]
+    images = small_images(5)
+    files = [each.encode(images) for each in codecs]
+    for each, own, other in zip(codecs, files, reversed(files), strict=True):
+        assert torch.equal(each.decode(own), images)
+        with pytest.raises(DamagedFileError, match="another model"):
+            each.decode(other)
+    again = Codec(vt.VAE(copy.deepcopy(first), copy.deepcopy(decoder)), bits=8)
+    assert torch.equal(again.decode(files[0]), images)
 
 
 def unpacked(codec: Codec) -> tuple[container.Header, Stack]:

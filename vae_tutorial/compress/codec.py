@@ -53,7 +53,7 @@ class Codec:
         self.buckets = gaussian.Buckets(bits)
         self.encoder = integers.IntegerNetwork(model.encoder, largest=1)
         self.decoder = integers.IntegerNetwork(model.decoder, largest=FAR_Z)
-        content = self.encoder.numbers() + self.decoder.numbers() + bytes([bits])
+        content = self.encoder.content() + self.decoder.content() + bytes([bits])
         self.fingerprint = container.fingerprint(content)
 
     def encode(self, images: Tensor) -> bytes:

@@ -64,10 +64,9 @@ class IntegerNetwork:
                 values = step(values)
         return values.flatten(1).numpy()
 
-    def numbers(self) -> bytes:
-        """All weights as bytes, for a fingerprint."""
-        parts = [part for step in self.steps for part in (step.weight, step.bias)]
-        return b"".join(p.numpy().astype("<i8").tobytes() for p in parts if p is not None)
+    def content(self) -> bytes:
+        """All that the outputs depend on, as bytes, for a fingerprint: layers and weights."""
+        return b"".join(step.content() for step in self.steps)
 
 
 class Step:
@@ -85,6 +84,20 @@ class Step:
         if sums.dim() == 4:
             bias = bias[:, None, None]
         return torch.floor((sums + bias + 2 ** (WEIGHT_PLACES - 1)) * 2.0**-WEIGHT_PLACES)
+
+    def content(self) -> bytes:
+        """The layer's kind and sizes, then its weights: two strides may share one set of weights.
+
+        Written out here, since torch may print a layer in another way tomorrow.
+        """
+        plan = [type(self.layer).__name__]
+        for name in ("stride", "padding", "unflattened_size", "start_dim", "end_dim"):
+            size = getattr(self.layer, name, ())
+            plan.append(f"{name}={size if isinstance(size, int) else tuple(size)}")
+        parts = [part for part in (self.weight, self.bias) if part is not None]
+        plan += [f"{tuple(part.shape)}" for part in parts]
+        numbers = (part.numpy().astype("<i8").tobytes() for part in parts)
+        return ";".join(plan).encode() + b"".join(numbers)
 
     def sums(self, x: Tensor) -> Tensor:
         """Products and sums alone: a library's fast convolution may compute with fractions."""

@@ -176,8 +176,9 @@ class FiniteScalarQuantiser(nn.Module):
 
     After Mentzer, Minnen, Agustsson and Tschannen (2023), who bound h by a tanh; here
     u = (L − 1) · sigmoid(h) lies between 0 and L − 1 for odd and even L, and is rounded. The
-    decoder gets 2u/(L − 1) − 1, between −1 and 1. There is no codebook to learn, nothing can
-    collapse, and both costs are 0.
+    decoder gets 2u/(L − 1) − 1, between −1 and 1. There is no codebook that could be learnt badly,
+    and both costs are 0. Codes may still go unused: an encoder whose h are far from 0 sits where
+    the sigmoid is flat, and gets no gradient there (`start_at_mean` helps).
 
     Raises `TypeError` or `ValueError` unless `levels` lists whole numbers of at least 2.
     """
