@@ -17,7 +17,8 @@ TARGET = RESULTS.parent.parent / "vae_tutorial" / "pretrained" / "runs.json"
 COLLAPSE = ("recipe", "seed", "epochs", "rate", "negative_elbo", "negative_log_likelihood")
 DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "distortion", "rate",
             "uniform_bound", "uniform_negative_log_likelihood", "relaxed_bound", "used",
-            "perplexity", "perplexity_16", "perplexity_64", "pictures")  # fmt: skip
+            "perplexity", "perplexity_16", "perplexity_64", "pictures", "spread", "median_ess",
+            "rate_longer_prior", "first_200_by_1000", "first_200_by_5000")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
 REMEDIES = (*COLLAPSE, "mutual_information", "active_units")
 DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "mig", "sap", "dci_disentanglement",
