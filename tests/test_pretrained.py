@@ -94,3 +94,6 @@ def test_what_chapter_10_says_of_twenty_four_epochs():
     for key in (nats, bound):
         gain = values("leave-one-out", key, 6).mean() - values("leave-one-out", key).mean()
         assert 2.5 < gain < 3.5
+    cold = values("gumbel-0.3", nats).mean(), values("gumbel-0.3", bound).mean()
+    assert 0.15 < values("leave-one-out", nats).mean() - cold[0] < 0.25
+    assert 0.5 < cold[1] - values("leave-one-out", bound).mean() < 0.7
