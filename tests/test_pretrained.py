@@ -97,3 +97,16 @@ def test_what_chapter_10_says_of_twenty_four_epochs():
     cold = values("gumbel-0.3", nats).mean(), values("gumbel-0.3", bound).mean()
     assert 0.15 < values("leave-one-out", nats).mean() - cold[0] < 0.25
     assert 0.5 < cold[1] - values("leave-one-out", bound).mean() < 0.7
+
+
+def test_what_chapter_10_says_of_twice_the_epochs_without_a_cure():
+    first, second = (
+        next(
+            r
+            for r in pretrained.stored_runs("discrete")
+            if (r["kind"], r["epochs"], r["seed"]) == ("book-average", epochs, 0)
+        )
+        for epochs in (6, 12)
+    )
+    assert (first["used"], second["used"]) == (111, 140)
+    assert round(first["distortion"] - second["distortion"], 1) == 6.5
