@@ -21,9 +21,12 @@ DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "disto
             "rate_longer_prior", "first_200_by_1000", "first_200_by_5000")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
 REMEDIES = (*COLLAPSE, "mutual_information", "active_units")
-DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "mig", "sap", "dci_disentanglement",
-               "dci_informativeness", "factor_vae", "elbo", "rate", "mutual_information",
-               "total_correlation", "probe_ridge", "probe_stumps")  # fmt: skip
+DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "labels", "mig", "sap",
+               "dci_disentanglement", "dci_informativeness", "factor_vae", "elbo", "rate",
+               "mutual_information", "total_correlation", "probe_ridge", "probe_stumps",
+               "class_ridge", "class_stumps", "images", "samples", "log_px", "log_px_error",
+               "log_px_sampling_error", "ess_median", "elbo_of_these",
+               "refined_elbo")  # fmt: skip
 CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "class_from_z",
                "left_out", "beta", "named_as_asked", "squared_error", "wanted", "measured",
                "named_seven", "negative_log_likelihood_of_thick_sevens", "images",
@@ -69,7 +72,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
             {key: run[key] for key in REMEDIES} | {"curve": _thinned(run["validation_loss"])}
             for run in remedies
         ],
-        "disentangle": [{key: run[key] for key in DISENTANGLE} for run in seeds],
+        "disentangle": [present(run, DISENTANGLE) for run in seeds],
         "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
