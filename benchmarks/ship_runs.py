@@ -20,12 +20,12 @@ DISCRETE = ("kind", "seed", "epochs", "bound", "negative_log_likelihood", "disto
             "perplexity", "perplexity_16", "perplexity_64", "pictures", "spread", "median_ess",
             "rate_longer_prior", "first_200_by_1000", "first_200_by_5000")  # fmt: skip
 CLINIC = ("system", "step", "seed", "negative_elbo")
-REMEDIES = (*COLLAPSE, "mutual_information", "active_units")
+REMEDIES = (*COLLAPSE, "mutual_information", "active_units", "cpu_seconds", "ais_50", "is_50")
 DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "labels", "mig", "sap",
                "dci_disentanglement", "dci_informativeness", "factor_vae", "elbo", "rate",
-               "mutual_information", "total_correlation", "probe_ridge", "probe_stumps",
-               "class_ridge", "class_stumps", "images", "samples", "log_px", "log_px_error",
-               "log_px_sampling_error", "ess_median", "elbo_of_these",
+               "mutual_information", "total_correlation", "active_units", "probe_ridge",
+               "probe_stumps", "class_ridge", "class_stumps", "images", "samples", "log_px",
+               "log_px_error", "log_px_sampling_error", "ess_median", "elbo_of_these",
                "refined_elbo")  # fmt: skip
 CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "class_from_z",
                "left_out", "beta", "named_as_asked", "squared_error", "wanted", "measured",
@@ -68,10 +68,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "compression": compression(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
-        "collapse_remedies": [
-            {key: run[key] for key in REMEDIES} | {"curve": _thinned(run["validation_loss"])}
-            for run in remedies
-        ],
+        "collapse_remedies": [present(run, REMEDIES) for run in remedies],
         "disentangle": [present(run, DISENTANGLE) for run in seeds],
         "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
@@ -80,12 +77,6 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "stacked": [present(run, FEW_LABELS) for run in stacked],
         "transfer": [present(run, TRANSFER) for run in transfer],
     }
-
-
-def _thinned(curve: list[float], points: int = 15) -> list[float]:
-    """Some of a curve's values, the last one among them."""
-    step = max(1, len(curve) // points)
-    return curve[step - 1 :: step]
 
 
 def present(run: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

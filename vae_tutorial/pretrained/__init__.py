@@ -93,8 +93,7 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
     - `"clinic_systems"`: three seeds of each step of five systems (chapter 7);
     - `"collapse"`: three seeds of each remedy against posterior collapse (chapter 6);
     - `"collapse_remedies"`: three seeds of each of eight remedies on a smaller model, after several
-      numbers of `"epochs"`, with the mutual information and the `"curve"` of the validation loss
-      (chapter 8);
+      numbers of `"epochs"`, with the mutual information (chapter 8);
     - `"disentangle"`: five seeds for each of four β, with scores, probes and log p(x) (chapter 8):
       `"objective"` "vae" or "tcvae", `"set"` "four" or "eight" factors; choose by both;
     - `"conditional"`: where the label goes, sevens that were never thick, and Bayes' rule beside a
