@@ -30,9 +30,10 @@ DISENTANGLE = ("set", "objective", "beta", "seed", "epochs", "labels", "mig", "s
 CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "class_from_z",
                "left_out", "beta", "named_as_asked", "squared_error", "wanted", "measured",
                "named_seven", "negative_log_likelihood_of_thick_sevens", "images",
-               "bayes_accuracy", "bayes_log_loss", "classifier_accuracy",
+               "bayes_accuracy", "bayes_log_loss", "classifier_accuracy", "curve",
                "classifier_log_loss", "bayes_confidence", "classifier_confidence")  # fmt: skip
-FEW_LABELS = ("column", "draw", "m1_seed", "accuracy", "purity", "log_loss", "entropy", "bound")
+FEW_LABELS = ("column", "draw", "m1_seed", "epochs", "accuracy", "validation", "purity",
+              "log_loss", "entropy", "bound")  # fmt: skip
 TRANSFER = ("target", "features", "labels", "seed", "accuracy")
 TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood",
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
@@ -63,7 +64,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         for name in ("semi_supervised", "semi_supervised_longer", "stacked", "conditional",
                      "transfer")
     )  # fmt: skip
-    few += [{**run, "column": "longer"} for run in longer]  # α alone, five times the epochs
+    few = longer + [{**run, "column": f"short {run['column']}"} for run in few]  # a fifth as long
     return {
         "compression": compression(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],

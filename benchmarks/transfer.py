@@ -7,7 +7,7 @@ A VAE is trained without labels on one set (source). Its codes are features for 
 pixels. Beside it: the
 codes of a VAE trained on the target itself, an untrained encoder, principal components of the
 target's and the source's training images, the pixels themselves, and a network trained from
-nothing on the labelled images. Three seeds: of the VAEs, the random weights and the labels.
+nothing on the labelled images. Five seeds: of the VAEs, the random weights and the labels.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def scaled(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--models", type=Path, required=True, help="a folder for the VAEs")
     parser.add_argument("--out", type=Path)

@@ -99,7 +99,7 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
     - `"conditional"`: where the label goes, sevens that were never thick, and Bayes' rule beside a
       classifier (chapter 9), three seeds;
     - `"semi_supervised"`, `"stacked"`: M2, M1 and M1+M2 with 100 labels, several choices of the
-      labelled images (chapter 9);
+      labelled images; columns of M2 after a fifth of the epochs are called "short …" (chapter 9);
     - `"transfer"`: logistic regression on features from another data set (chapter 9);
     - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
     - `"compression"`: files of all MNIST test images, and lossy codes, of four models (chapter 11);
