@@ -104,7 +104,7 @@ class Rivals:
         x = self.flat(x)
         self.pca = PCA(LATENT, random_state=seed).fit(x)
         self.covariance = LedoitWolf().fit(x)
-        self.forest = IsolationForest(200, random_state=seed).fit(x)
+        self.forest = IsolationForest(n_estimators=200, random_state=seed).fit(x)
         self.near = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(x)
 
     @staticmethod

@@ -282,7 +282,35 @@ def classifier_gradient(logits, joint):
     return gradient
 
 
+def alarm_threshold(clean, alpha):
+    """By exchangeability: the lowest score whose place leaves at most α of N + 1 places above."""
+    places = len(clean) + 1
+    scores = sorted(clean.tolist())
+    return next(s for k, s in enumerate(scores, start=1) if (places - k) / places <= alpha)
+
+
+def log_seen(logits, x, seen):
+    """By torch's Bernoulli, pixel by pixel, skipping the hidden ones."""
+    p, found = td.Bernoulli(logits=logits), torch.zeros(logits.shape[:2], dtype=torch.float64)
+    each = p.log_prob(x)
+    for b, mask in enumerate(seen):
+        for i in mask.nonzero().flatten().tolist():
+            found[:, b] += each[:, b, i]
+    return found
+
+
+def clean_bit(white, y, a, b):
+    """In two steps: the joint table of what was and what is scanned, then its columns."""
+    channel = torch.tensor([[1 - a, a], [b, 1 - b]], dtype=torch.float64)
+    joint = torch.stack([1 - white, white], -1)[..., None] * channel  # (B, P, was, scan)
+    given = joint / joint.sum(-2, keepdim=True)
+    return given[..., 1, :].gather(-1, y.long()[..., None])[..., 0]
+
+
 ORACLES = {
+    "alarm-threshold": alarm_threshold,
+    "log-seen": log_seen,
+    "clean-bit": clean_bit,
     "pop-symbol": pop_by_trying,
     "bits-of": bits_by_samples,
     "explained-share": explained_share,

@@ -17,7 +17,7 @@ LAYERS = (
     ("objectives", "discrete"),
     ("train.engine",),
     ("train",),
-    ("measure", "semi_supervised"),
+    ("measure", "missing", "semi_supervised"),
     ("compress", "diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("course",),
     ("__main__",),

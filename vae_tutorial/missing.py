@@ -89,18 +89,18 @@ def gibbs(
     are taken uncorrected, since a chain that starts far out may reject everything.
     """
     steps, first = whole_number("steps", steps), whole_number("pseudo_first", pseudo_first, least=0)
-    z = None
+    z = given = None
     for step in range(steps):
         q, p, likelihood = distributions(model, x)
         proposal = q.sample()
         moved = torch.ones(len(x), dtype=torch.bool, device=x.device)
         if corrected and step >= first and z is not None:
-            new, old = (likelihood(v).log_prob(x) + p.log_prob(v) - q.log_prob(v)
-                        for v in (proposal, z))  # fmt: skip
+            new = likelihood(proposal).log_prob(x) + p.log_prob(proposal) - q.log_prob(proposal)
+            old = given.log_prob(x) + p.log_prob(z) - q.log_prob(z)  # the same x, the last z
             moved = torch.rand_like(new).log() < new - old
             proposal = torch.where(moved[:, None], proposal, z)
-        z = proposal
-        x = redraw(likelihood(z))
+        z, given = proposal, likelihood(proposal)
+        x = redraw(given)
         yield State(x, z, moved)
 
 

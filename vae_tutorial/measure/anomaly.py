@@ -82,7 +82,8 @@ def auroc(normal: Any, anomalous: Any) -> float:
 
     Raises `ValueError` for scores that are empty, not one-dimensional, or not numbers.
     """
-    normal, anomalous = _scores("normal", normal), _scores("anomalous", anomalous)
+    normal = _scores("normal", normal)
+    anomalous = _scores("anomalous", anomalous)
     ordered = normal.sort().values
     below = torch.searchsorted(ordered, anomalous, side="left")
     upto = torch.searchsorted(ordered, anomalous, side="right")
@@ -139,4 +140,4 @@ def _scores(name: str, values: Any) -> Tensor:
             f"{name} must be scores of shape (N,), at least one and none of them NaN, got shape "
             f"{tuple(values.shape)} with {int(values.isnan().sum())} NaN"
         )
-    return values
+    return values.contiguous()
