@@ -35,6 +35,8 @@ CONDITIONAL = ("part", "seed", "label", "negative_log_likelihood", "rate", "clas
 FEW_LABELS = ("column", "draw", "m1_seed", "epochs", "accuracy", "validation", "purity",
               "log_loss", "entropy", "bound")  # fmt: skip
 TRANSFER = ("target", "features", "labels", "seed", "accuracy")
+MISSING = ("part", "seed", "hidden", "rate", "table", "method", "nats", "wrong", "error", "setting",
+           "moved_or_draws")  # fmt: skip
 TABLE = ("objective", "k", "network", "seed", "paper", "negative_log_likelihood",
          "standard_error_over_images", "samples", "images", "epochs")  # fmt: skip
 
@@ -46,6 +48,29 @@ def compression() -> list[dict[str, Any]]:
     runs = [{key: value for key, value in run.items() if key != curve} for run in found["rows"]]
     rivals = {"everyday_formats": found["everyday_formats"], "lossy_rivals": found["lossy"]}
     return [{**runs[0], **rivals}, *runs[1:]]
+
+
+def anomalies() -> list[dict[str, Any]]:
+    """A row for each job and score, and one of histograms for each job with another set."""
+    rows = []
+    for job in json.loads((RESULTS / "anomalies.json").read_text("utf-8"))["jobs"]:
+        whose = {key: job[key] for key in ("part", "source", "class", "seed")}
+        for score in dict.fromkeys(row["score"] for row in job["rows"]):
+            mine = [row for row in job["rows"] if row["score"] == score]
+            rows.append({
+                **whose, "score": score, "false_alarms": mine[0]["false_alarms"],
+                "auroc": {row["anomaly"]: round(row["auroc"], 4) for row in mine},
+                "caught": {row["anomaly"]: row["caught"] for row in mine},
+            })  # fmt: skip
+        if job["part"] == "sets":
+            first = [row for row in job["rows"] if row["score"] == "VAE: log p(x)"]
+            nats = {row["anomaly"]: round(row["mean"], 1) for row in first}
+            keys = ("flat_images", "correlation_with_zlib", "zlib", "edges", "histograms")
+            rows.append({**whose, "part": "nats",
+                         "nats": {"normal": round(first[0]["mean_normal"], 1), **nats},
+                         **{key: job[key] for key in keys if job["seed"] == 0 or key != "edges"
+                            and key != "histograms"}})  # fmt: skip
+    return rows
 
 
 def chosen() -> dict[str, list[dict[str, Any]]]:
@@ -65,7 +90,9 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
                      "transfer")
     )  # fmt: skip
     few = longer + [{**run, "column": f"short {run['column']}"} for run in few]  # a fifth as long
+    gaps = json.loads((RESULTS / "missing.json").read_text("utf-8"))["rows"]
     return {
+        "anomalies": anomalies(),
         "compression": compression(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
@@ -74,6 +101,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
+        "missing": [present(run, MISSING) for run in gaps if run["part"] != "curve"],
         "semi_supervised": [present(run, FEW_LABELS) for run in few],
         "stacked": [present(run, FEW_LABELS) for run in stacked],
         "transfer": [present(run, TRANSFER) for run in transfer],
