@@ -65,11 +65,12 @@ def anomalies() -> list[dict[str, Any]]:
         if job["part"] == "sets":
             first = [row for row in job["rows"] if row["score"] == "VAE: log p(x)"]
             nats = {row["anomaly"]: round(row["mean"], 1) for row in first}
-            keys = ("flat_images", "correlation_with_zlib", "zlib", "edges", "histograms")
-            rows.append({**whose, "part": "nats",
-                         "nats": {"normal": round(first[0]["mean_normal"], 1), **nats},
-                         **{key: job[key] for key in keys if job["seed"] == 0 or key != "edges"
-                            and key != "histograms"}})  # fmt: skip
+            keys = ["flat_images", "correlation_with_zlib", "zlib"]
+            keys += ["edges", "histograms"] * (job["seed"] == 0)
+            rows.append({
+                **whose, "part": "nats", **present(job, tuple(keys)),
+                "nats": {"normal": round(first[0]["mean_normal"], 1), **nats},
+            })  # fmt: skip
     return rows
 
 
@@ -90,7 +91,10 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
                      "transfer")
     )  # fmt: skip
     few = longer + [{**run, "column": f"short {run['column']}"} for run in few]  # a fifth as long
-    gaps = json.loads((RESULTS / "missing.json").read_text("utf-8"))["rows"]
+    gaps = [
+        run for name in ("missing", "missing_tables")
+        for run in json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["rows"]
+    ]  # fmt: skip
     return {
         "anomalies": anomalies(),
         "compression": compression(),
