@@ -161,8 +161,8 @@ def miwae_bound(model: nn.Module, x: Tensor, y: Tensor, *, samples: int = 20) ->
 def impute(model: nn.Module, x: Tensor, seen: Tensor, samples: int = 1000) -> Tensor:
     """`x` with E[hidden | seen] in the holes, by self-normalised importance sampling.
 
-    Σ_k w_k E[x | z_k] / Σ_k w_k with the weights of `miwae_bound`: equation 12 of Mattei and
-    Frellsen (2019) for the mean.
+    Σ_k w_k E[x | z_k] / Σ_k w_k with the weights of `miwae_bound`, as Mattei and Frellsen (2019)
+    impute.
     """
     log_w, z, likelihood = _seen_weights(model, x, seen, samples)
     share = log_w.softmax(0)  # (K, B)
