@@ -180,9 +180,6 @@ def explained(result: dict, kinds: tuple[str, ...]) -> dict:
         "histograms": {k: torch.histogram(v, edges).hist.int().tolist() for k, v in nll.items()},
         "correlation_with_zlib": round(torch.corrcoef(both)[0, 1].item(), 3),
         "zlib": {kind: round(found[kind]["zlib"].mean().item(), 2) for kind in kinds},
-        "scatter": {kind: [[round(a, 1), b] for a, b in zip(
-            nll[kind][:150].tolist(), found[kind]["zlib"][:150].int().tolist())]
-            for kind in kinds},
     }  # fmt: skip
 
 
