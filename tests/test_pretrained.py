@@ -74,7 +74,7 @@ def test_stored_runs_are_those_of_the_benchmarks():
 
 
 def test_unknown_runs():
-    with pytest.raises(ValueError, match=r"name must be one of \['clinic_systems', 'collapse', "):
+    with pytest.raises(ValueError, match=r"name must be one of \['anomalies', 'clinic_systems', "):
         pretrained.stored_runs("table")
 
 

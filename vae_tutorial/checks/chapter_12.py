@@ -15,7 +15,7 @@ from vae_tutorial.checks.core import Exercise, Property, Suspect, keeps_inputs
 
 def _draw_scores(rng: torch.Generator) -> list[tuple[Tensor, float]]:
     """Scores in no order. (N + 1)(1 − α) is never whole: rounding of floats plays no part."""
-    sizes = ((40, 0.1), (25, 0.2), (60, 0.05), (33, 0.25), (53, 0.15))
+    sizes = ((40, 0.1), (25, 0.2), (60, 0.05), (53, 0.15), (33, 0.15), (73, 0.15))
     return [(50 * torch.randn(n, generator=rng) + 100, alpha) for n, alpha in sizes]
 
 
@@ -46,7 +46,6 @@ _THRESHOLD = Exercise(
         ("clean.sort().values", "clean.sort(descending=True).values",
          "You counted from the largest. The k-th *smallest* is wanted."),
         ("math.ceil", "math.floor", "Round up, not down: else there are too many alarms."),
-        ("len(clean) + 1", "len(clean) - 1", "(N + 1)(1 − α): add one, don't subtract it."),
     ),
     suspects=(
         Suspect(_interpolated,
@@ -181,8 +180,6 @@ _CLEAN = Exercise(
         ("from_white / (", "from_black / (", "That is the probability that the pixel was black."),
         (" * (1 - white)", "", "The prior of black, 1 − π, is missing."),
         (" * white\n", "\n", "The prior of white, π, is missing."),
-        ("y == 1, 1 - b, b", "y == 0, 1 - b, b",
-         "The cases are exchanged: a white pixel is scanned as 1 with probability 1 − b."),
     ),
     suspects=(
         Suspect(lambda white, y, a, b: white + 0 * y,
