@@ -78,27 +78,6 @@ def test_unknown_runs():
         pretrained.stored_runs("table")
 
 
-def test_what_chapter_10_says_of_twenty_four_epochs():
-    """Leave-one-out has caught up with the Gumbel-softmax; the relaxed encoder still loses."""
-
-    def values(kind, key, epochs=24):
-        runs = pretrained.stored_runs("discrete")
-        found = [r[key] for r in runs if r["kind"] == kind and r["epochs"] == epochs]
-        assert len(found) == 3
-        return torch.tensor(found)
-
-    nats, bound = "uniform_negative_log_likelihood", "uniform_bound"
-    level = values("leave-one-out", nats).mean() - values("gumbel-1", nats).mean()
-    assert abs(level) < 0.1 < values("straight-1", nats).min() - values("gumbel-1", nats).max()
-    assert values("gumbel-1", bound).min() > values("leave-one-out", bound).max() + 5
-    for key in (nats, bound):
-        gain = values("leave-one-out", key, 6).mean() - values("leave-one-out", key).mean()
-        assert 2.5 < gain < 3.5
-    cold = values("gumbel-0.3", nats).mean(), values("gumbel-0.3", bound).mean()
-    assert 0.15 < values("leave-one-out", nats).mean() - cold[0] < 0.25
-    assert 0.5 < cold[1] - values("leave-one-out", bound).mean() < 0.7
-
-
 def test_what_chapter_10_says_of_twice_the_epochs_without_a_cure():
     first, second = (
         next(
