@@ -9,6 +9,7 @@ A chapter on Colab has the package and nothing else of the repository. What it n
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,39 @@ def anomalies() -> list[dict[str, Any]]:
     return rows
 
 
+def recommendation() -> list[dict[str, Any]]:
+    """Each method in each split; users' differences to EASE as their mean and standard error."""
+    rows = [
+        row for name in ("movielens", "taste")
+        for row in json.loads((RESULTS / f"recommendation_{name}.json").read_text("utf-8"))["rows"]
+    ]  # fmt: skip
+    rival = {
+        (row["set"], row["fold"]): row["ndcg_of_each"] for row in rows if row["method"] == "EASE"
+    }
+    found = []
+    for row in rows:
+        each = row["ndcg_of_each"]
+        pairs = zip(each, rival[row["set"], row["fold"]], strict=True)
+        differences = [mine - other for mine, other in pairs]
+        keys = [key for key in row if key not in ("ndcg_of_each", "curve")]
+        found.append({
+            **present(row, tuple(keys)),
+            "ndcg100_error": round(_standard_error(each), 5),
+            "minus_ease": round(statistics.fmean(differences), 5),
+            "minus_ease_error": round(_standard_error(differences), 5),
+        })  # fmt: skip
+    return found
+
+
+def _standard_error(values: list[float]) -> float:
+    return statistics.stdev(values) / len(values) ** 0.5
+
+
+def features() -> list[dict[str, Any]]:
+    """Policies of a pendulum by codes, with the curves of the VAEs' training."""
+    return json.loads((RESULTS / "features.json").read_text("utf-8"))["rows"]
+
+
 def chosen() -> dict[str, list[dict[str, Any]]]:
     """The runs of each set, with the entries that a chapter may want."""
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
@@ -104,8 +138,10 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "disentangle": [present(run, DISENTANGLE) for run in seeds],
         "conditional": [present(run, CONDITIONAL) for run in conditional],
         "discrete": [{key: run[key] for key in DISCRETE if key in run} for run in discrete],
+        "features": features(),
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
         "missing": [present(run, MISSING) for run in gaps if run["part"] != "curve"],
+        "recommendation": recommendation(),
         "semi_supervised": [present(run, FEW_LABELS) for run in few],
         "stacked": [present(run, FEW_LABELS) for run in stacked],
         "transfer": [present(run, TRANSFER) for run in transfer],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -307,10 +308,55 @@ def clean_bit(white, y, a, b):
     return given[..., 1, :].gather(-1, y.long()[..., None])[..., 0]
 
 
+def ndcg_by_swaps(ranking, hidden, k):
+    """The ideal list is found by trying: hidden items first, whatever their order."""
+    wanted = set(hidden.tolist())
+    lists = [ranking.tolist(), sorted(ranking.tolist(), key=lambda item: item not in wanted)]
+    got, best = (
+        sum(math.log(2) / math.log(place + 1) for place, item in enumerate(each[:k], 1)
+            if item in wanted)
+        for each in lists
+    )  # fmt: skip
+    return got / best
+
+
+def basket_as_draws(logits, x):
+    """One categorical draw after the other."""
+    rows = []
+    for row, counts in zip(logits, x):
+        draws = torch.repeat_interleave(torch.arange(len(row)), counts.long())
+        rows.append(td.Categorical(logits=row).log_prob(draws).sum())
+    return torch.stack(rows)
+
+
+def ease_by_columns(X, strength):
+    """Film j regressed on the others: a ridge regression written as least squares."""
+    size = X.shape[1]
+    B = torch.zeros(size, size, dtype=torch.float64)
+    for j in range(size):
+        keep = torch.arange(size) != j
+        A = torch.cat([X[:, keep], strength**0.5 * torch.eye(size - 1).double()])
+        target = torch.cat([X[:, j], torch.zeros(size - 1).double()])
+        B[keep, j] = torch.linalg.lstsq(A, target[:, None]).solution[:, 0]
+    return B
+
+
+def beta_by_counting(step, rise, highest):
+    """Exact fractions, one step after the other."""
+    beta = Fraction(0)
+    for _ in range(step):
+        beta = min(beta + Fraction(1, rise), Fraction(highest))
+    return float(beta)
+
+
 ORACLES = {
     "alarm-threshold": alarm_threshold,
     "log-seen": log_seen,
     "clean-bit": clean_bit,
+    "ndcg-at": ndcg_by_swaps,
+    "basket-log-px": basket_as_draws,
+    "ease-weights": ease_by_columns,
+    "annealed-beta": beta_by_counting,
     "pop-symbol": pop_by_trying,
     "bits-of": bits_by_samples,
     "explained-share": explained_share,

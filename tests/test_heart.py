@@ -17,7 +17,7 @@ LAYERS = (
     ("objectives", "discrete"),
     ("train.engine",),
     ("train",),
-    ("measure", "missing", "semi_supervised"),
+    ("measure", "missing", "recommend", "semi_supervised"),
     ("compress", "diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("course",),
     ("__main__",),

@@ -1,4 +1,4 @@
-"""Data: image sets, the embedded stroke digits, and the way from a data set to batches."""
+"""Data: image sets, the embedded stroke digits, ratings, and the way from a data set to batches."""
 
 from vae_tutorial.data.batches import float_batch
 from vae_tutorial.data.image_set import ImageSet
@@ -8,6 +8,7 @@ from vae_tutorial.data.images import (
     Images,
     load_images,
 )
+from vae_tutorial.data.ratings import Ratings, draw_ratings, load_ratings
 from vae_tutorial.data.strokes import (
     FACTORS,
     draw_factors,
@@ -22,10 +23,13 @@ __all__ = [
     "DataUnavailableError",
     "ImageSet",
     "Images",
+    "Ratings",
     "draw_factors",
     "draw_images",
+    "draw_ratings",
     "draw_strokes",
     "float_batch",
     "load_images",
+    "load_ratings",
     "stroke_digit",
 ]

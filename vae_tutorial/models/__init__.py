@@ -8,6 +8,7 @@ from vae_tutorial.models.likelihoods import (
     CategoricalLikelihood,
     ContinuousBernoulliLikelihood,
     GaussianLikelihood,
+    MultinomialLikelihood,
 )
 from vae_tutorial.models.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from vae_tutorial.models.priors import MixturePrior, VampPrior
@@ -36,6 +37,7 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",
+    "MultinomialLikelihood",
     "QuantisedVAE",
     "VampPrior",
     "VectorQuantiser",

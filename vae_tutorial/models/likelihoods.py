@@ -99,6 +99,45 @@ class CategoricalLikelihood(nn.Module):
         return Categorical(logits=each.movedim(-3, -1), validate_args=False)
 
 
+class MultinomialLikelihood(nn.Module):
+    """Counts of items, one row `(I,)` for each example; the output holds the logits of π.
+
+    How many there are in all, N = Σ_i x_i, counts as given. Used for what a user has watched by
+    Liang et al. (2018), who leave the coefficient N! / Π x_i! out: it does not depend on π.
+    """
+
+    values = "integer"
+
+    def forward(self, logits: Tensor) -> Distribution:
+        return Multinomial(logits)
+
+
+class Multinomial(Distribution):
+    """N draws from I items with probabilities π = softmax(logits), where N is the sum of x.
+
+    `logits` is `(..., I)` and is kept as log π; `log_prob` of counts `(..., I)` is `(...)`, in
+    nats. `mean` is π, the expected share of each item.
+    """
+
+    arg_constraints: dict = {}  # noqa: RUF012, torch's own way
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits.log_softmax(-1)
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: torch.Size, _instance: object = None) -> Multinomial:
+        return Multinomial(self.logits.expand(*batch_shape, -1))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        value = value.to(self.logits.dtype)
+        ways = torch.lgamma(value.sum(-1) + 1) - torch.lgamma(value + 1).sum(-1)  # log N!/Π x_i!
+        return ways + (value * self.logits).sum(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.exp()
+
+
 class ContinuousBernoulliLikelihood(nn.Module):
     """Grey pixels in [0, 1]; the output is the logit of the parameter λ.
 

@@ -104,6 +104,9 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
     - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
     - `"compression"`: files of all MNIST test images, and lossy codes, of four models (chapter 11);
       the first run holds the sizes of other formats too;
+    - `"recommendation"`: recommenders on five splits of MovieLens 100k, and of a generated set
+      with two that know the truth (chapter 13);
+    - `"features"`: a pendulum steered by codes of its frames (chapter 13), three seeds;
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
 
