@@ -149,6 +149,16 @@ BREAKS = {
         ),
         "cell 5: shows \"<Axes: xlabel='epoch'>\"; end its last line with `;`",
     ),
+    "left-over history": (
+        lambda nb: nb["cells"][4]["outputs"].append(
+            {
+                "output_type": "execute_result",
+                "metadata": {},
+                "data": {"text/plain": ["History(train={'loss': [175.9]})"]},
+            }
+        ),
+        "cell 5: shows \"History(train={'loss': [175.9]})\"; end its last line with `;`",
+    ),
     "other set-up": (
         lambda nb: nb["cells"][1].update(source="# set-up"),
         "cell 2: the first code cell is not the set-up cell",

@@ -125,7 +125,7 @@ def clean_outputs(chapter: Chapter) -> Iterator[Problem]:
 
 
 def no_loose_ends(chapter: Chapter) -> Iterator[Problem]:
-    """No left-over `<Figure …>` or `<Axes …>`, and no cell that the tests would pass over."""
+    """No left-over `<Figure …>` or `History(…)`, and no cell that the tests would pass over."""
     for n, cell in chapter.cells:
         if forbidden := FORBIDDEN_TAGS & set(notebooks.tags(cell)):
             yield n, f"the tag {', '.join(forbidden)} hides failures from the tests; remove it"
@@ -134,7 +134,7 @@ def no_loose_ends(chapter: Chapter) -> Iterator[Problem]:
         for output in notebooks.outputs(cell):
             text = notebooks.joined(output.get("data", {}).get("text/plain", ""))
             lone = not any(kind.startswith("image/") for kind in output.get("data", {}))
-            if lone and re.search(r"<(Figure|Axes)|<matplotlib\.|object at 0x", text):
+            if lone and re.search(r"<(Figure|Axes)|<matplotlib\.|object at 0x|^History\(", text):
                 yield n, f"shows {text[:40]!r}; end its last line with `;`"
 
 
