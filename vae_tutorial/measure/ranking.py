@@ -87,7 +87,7 @@ def ndcg(scores: Tensor, users: Users, at: int = 100) -> Tensor:
     """Normalised discounted cumulative gain of each user, `(U,)`, from 0 to 1.
 
     An item found at place r counts 1 / log₂(r + 1); their sum is divided by that of an ideal list,
-    with all hidden items at the top (Järvelin and Kekäläinen, 2002, with gains of 0 or 1).
+    with all hidden items at the top (after Järvelin and Kekäläinen, 2002; gains of 0 or 1).
     """
     hits = _hits(scores, users, at)
     discount = 1 / torch.arange(2, at + 2, dtype=torch.float64).log2()
