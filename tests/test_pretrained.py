@@ -89,3 +89,20 @@ def test_what_chapter_10_says_of_twice_the_epochs_without_a_cure():
     )
     assert (first["used"], second["used"]) == (111, 140)
     assert round(first["distortion"] - second["distortion"], 1) == 6.5
+
+
+def test_what_chapters_8_and_10_say_of_the_longest_runs():
+    def mean(name, key, epochs, **chosen):
+        chosen |= {"epochs": epochs}
+        runs = pretrained.stored_runs(name)
+        found = [r[key] for r in runs if all(r[k] == v for k, v in chosen.items())]
+        assert found
+        return sum(found) / len(found)
+
+    nats = "negative_log_likelihood"
+    untreated = mean("collapse_remedies", nats, 120, recipe="untreated")
+    last = ("skip connections", "shorter path", "weaker context")
+    for recipe in last:
+        assert abs(mean("collapse_remedies", nats, 60, recipe=recipe) - untreated) < 0.2
+    gained = [mean("discrete", "bound", epochs, kind="vq", seed=0) for epochs in (12, 24)]
+    assert gained[0] - gained[1] > 1
