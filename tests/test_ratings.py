@@ -18,7 +18,7 @@ from vae_tutorial.data import ratings
 from vae_tutorial.data.images import DamagedDataError, DataUnavailableError
 
 REAL = Path(os.environ.get("VAE_TUTORIAL_DATA") or "nowhere")
-THERE = any((REAL / place).is_file() for place in ratings._PLACES)
+THERE = any(any(REAL.glob(place)) for place in ratings._PLACES)
 LINES = b"1\t5\t3\t881250949\n2\t1682\t4\t881250950\n943\t1\t5\t881250951\n"
 
 
@@ -47,7 +47,7 @@ def put(root, place, content):
 
 @pytest.mark.parametrize(("place", "header"), [
     ("ml-100k/u.data", b""), ("ml-100k.inter", ratings._HEADER),
-    ("ml-100k/ml-100k.inter", ratings._HEADER),
+    ("ml-100k/ml-100k.inter", ratings._HEADER), ("more/films/ml-100k.inter", ratings._HEADER),
 ])  # fmt: skip
 def test_both_layouts(place, header, small, tmp_path):
     put(tmp_path, place, header + LINES)

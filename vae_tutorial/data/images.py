@@ -111,12 +111,7 @@ def load_images(
     Raises `ValueError` for an unknown name, `DataUnavailableError` where a set is neither there
     nor to be downloaded, and its subclass `DamagedDataError` for a truncated or altered file.
     """
-    known = ["stroke-digits", *_SOURCES]
-    if name not in known:
-        near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.0)
-        raise ValueError(f"unknown name {name!r}; did you mean {near[0]!r}? Known are {known}")
-    if offline not in (None, "stroke-digits"):
-        raise ValueError(f'offline must be None or "stroke-digits", got {offline!r}')
+    check_names(name, ["stroke-digits", *_SOURCES], offline)
     if name == "stroke-digits":
         return _load_strokes()
     try:
@@ -132,8 +127,7 @@ def load_images(
 
 def _find(name: str, root: str | os.PathLike[str] | None) -> Path:
     """The folder with the four files of a real set, downloaded where they are missing."""
-    root = Path(root or os.environ.get("VAE_TUTORIAL_DATA") or _cache_folder() / "data")
-    root = root.expanduser()
+    root = data_folder(root)
     source = _SOURCES[name]
     folder = root / source.torchvision_class / "raw"
     reason = "nothing was tried"
@@ -203,6 +197,21 @@ def _read_idx(path: Path, shape: tuple[int, ...], sha256: str | None) -> Tensor:
             "or VAE_TUTORIAL_DATA."
         )
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(header)).view(shape)
+
+
+def check_names(name: str, known: list[str], offline: str | None) -> None:
+    """Raise `ValueError` for an unknown set, or for a stand-in that is not `known[0]`."""
+    if name not in known:
+        near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.0)
+        raise ValueError(f"unknown name {name!r}; did you mean {near[0]!r}? Known are {known}")
+    if offline not in (None, known[0]):
+        raise ValueError(f'offline must be None or "{known[0]}", got {offline!r}')
+
+
+def data_folder(root: str | os.PathLike[str] | None) -> Path:
+    """The folder of the real sets: `root`, else what the environment names, else in the cache."""
+    root = Path(root or os.environ.get("VAE_TUTORIAL_DATA") or _cache_folder() / "data")
+    return root.expanduser()
 
 
 def _cache_folder() -> Path:

@@ -7,7 +7,6 @@ copy of it, and fetches it from GroupLens where it is wanted.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import os
@@ -21,15 +20,19 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
-from vae_tutorial.data.images import DamagedDataError, DataUnavailableError, _cache_folder
+from vae_tutorial.data.images import (
+    DamagedDataError,
+    DataUnavailableError,
+    check_names,
+    data_folder,
+)
 from vae_tutorial.files import write_atomically
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 _ZIP_MD5 = "0e33842e24a9c977be4e0107933c0723"  # as GroupLens publishes it
 _TABLE_SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data
 _HEADER = b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n"  # RecBole adds it
-_PLACES = ("ml-100k/u.data", "ml-100k.inter", "ml-100k/ml-100k.inter",
-           "extra/at_work/ml-100k.inter")  # fmt: skip
+_PLACES = ("ml-100k/u.data", "ml-100k.inter", "*/ml-100k.inter", "*/*/ml-100k.inter")
 _USERS, _FILMS = 943, 1682
 
 
@@ -70,12 +73,7 @@ def load_ratings(
     Raises `ValueError` for an unknown name, `DataUnavailableError` where the set is neither
     there nor to be downloaded, and its subclass `DamagedDataError` for an altered file.
     """
-    known = ["taste-ratings", "movielens-100k"]
-    if name not in known:
-        near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.0)
-        raise ValueError(f"unknown name {name!r}; did you mean {near[0]!r}? Known are {known}")
-    if offline not in (None, "taste-ratings"):
-        raise ValueError(f'offline must be None or "taste-ratings", got {offline!r}')
+    check_names(name, ["taste-ratings", "movielens-100k"], offline)
     if name == "taste-ratings":
         return draw_ratings()
     try:
@@ -126,11 +124,10 @@ def draw_ratings(users: int = 1000, films: int = 600, factors: int = 4, seed: in
 
 def _find(root: str | os.PathLike[str] | None) -> Path:
     """The file with the table, downloaded where there is none."""
-    root = Path(root or os.environ.get("VAE_TUTORIAL_DATA") or _cache_folder() / "data")
-    root = root.expanduser()
+    root = data_folder(root)
     for place in _PLACES:
-        if (root / place).is_file():
-            return root / place
+        if found := sorted(root.glob(place)):
+            return found[0]
     reason = _download(root / _PLACES[0])
     if reason:
         raise DataUnavailableError(
