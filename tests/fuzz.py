@@ -177,6 +177,8 @@ CALLS = {
     "GaussianLikelihood": (vt.GaussianLikelihood, dict, {"sigma": "positive", "learned": "bool"}),
     "CategoricalLikelihood": (vt.CategoricalLikelihood, lambda: {"levels": 4},
                               {"levels": "whole", "channels": "whole"}),
+    "LogisticMixtureLikelihood": (vt.LogisticMixtureLikelihood, dict,
+                                  {"components": "whole", "channels": "whole"}),
     "MixturePrior": (vt.MixturePrior, lambda: {"latent_dim": 2},
                      {"latent_dim": "whole", "components": "whole"}),
     "sample": (lambda **given: vae().sample(**given), lambda: {"count": 2},

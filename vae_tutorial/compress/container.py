@@ -10,8 +10,10 @@ import numpy as np
 
 from vae_tutorial.compress.rans import LOW, WORD, Stack, lent_words
 
-MAGIC = b"VAEbits\x01"
-HEADER = struct.Struct("<8s8sIHHHHI8s")  # … and a fingerprint of everything before and after
+MAGIC = b"VAEbits"  # … and a byte that says what the pixels are
+BINARY, GREY = 1, 2
+PIXELS = {BINARY: "zeros and ones", GREY: "grey levels"}
+HEADER = struct.Struct("<7sB8sIHHHHI8s")  # … and a fingerprint of everything before and after
 MOST_LANES = MOST_SIDE = 2**16 - 1  # what the header has room for
 
 
@@ -34,39 +36,45 @@ def fingerprint(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=8).digest()
 
 
-def pack(header: Header, stack: Stack) -> bytes:
-    """The bytes of a file."""
+def pack(header: Header, stack: Stack, kind: int = BINARY) -> bytes:
+    """The bytes of a file; `kind` is BINARY or GREY."""
     body = stack.heads.astype("<u8").tobytes() + stack.words.astype("<u4").tobytes()
-    fields = (MAGIC, header.model, header.count, *header.shape, header.lanes, header.lent)
+    fields = (MAGIC, kind, header.model, header.count, *header.shape, header.lanes, header.lent)
     bare = HEADER.pack(*fields, bytes(8))
     return HEADER.pack(*fields, fingerprint(bare + body)) + body
 
 
 def unpack(
-    content: bytes, model: bytes, shape: tuple[int, ...], lanes: int
+    content: bytes, model: bytes, shape: tuple[int, ...], lanes: int, kind: int = BINARY
 ) -> tuple[Header, Stack]:
     """Header and stack of a file, or `DamagedFileError`, which says what is wrong.
 
-    `model`, `shape` and `lanes` are those of the codec, and the file's must be the same.
+    `model`, `shape`, `lanes` and `kind` are those of the codec, and the file's must be the same.
     """
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise TypeError(f"content must be the bytes of a file, got {type(content).__name__}")
     content = bytes(content)
     if content[: len(MAGIC)] != MAGIC:
         raise DamagedFileError(
-            f"this is no file of compressed images: it begins with {content[:8]!r}, not {MAGIC!r}"
+            f"this is no file of compressed images: it begins with {content[:7]!r}, not {MAGIC!r}"
         )
     if len(content) < HEADER.size:
         raise DamagedFileError(
             f"the file ends within its header, after {len(content)} of {HEADER.size} bytes"
         )
-    _, theirs, count, *sides, states, lent, stated = HEADER.unpack_from(content)
+    _, pixels, theirs, count, *sides, states, lent, stated = HEADER.unpack_from(content)
     body = content[HEADER.size :]
-    found = fingerprint(HEADER.pack(MAGIC, theirs, count, *sides, states, lent, bytes(8)) + body)
+    fields = (MAGIC, pixels, theirs, count, *sides, states, lent)
+    found = fingerprint(HEADER.pack(*fields, bytes(8)) + body)
     if found != stated:
         raise DamagedFileError(
             f"the file is damaged or cut short: its fingerprint is {found.hex()}, and it should "
             f"be {stated.hex()}. Copy it again from where it came."
+        )
+    if pixels != kind:
+        raise DamagedFileError(
+            f"the file holds {PIXELS.get(pixels, f'pixels of the unknown kind {pixels}')}, and "
+            f"this model describes {PIXELS[kind]}"
         )
     if theirs != model:
         raise DamagedFileError(

@@ -2,6 +2,7 @@
 
 from vae_tutorial.models.code_prior import CodePrior
 from vae_tutorial.models.discrete import CategoricalVAE, QuantisedVAE, start_at_mean
+from vae_tutorial.models.grey import LogisticMixtureLikelihood
 from vae_tutorial.models.labelled import M2, LabelledDecoder, LabelledEncoder
 from vae_tutorial.models.likelihoods import (
     BernoulliLikelihood,
@@ -34,6 +35,7 @@ __all__ = [
     "GaussianLikelihood",
     "LabelledDecoder",
     "LabelledEncoder",
+    "LogisticMixtureLikelihood",
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",
