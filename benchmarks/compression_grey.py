@@ -189,11 +189,15 @@ def main() -> None:
 
 def store(options: argparse.Namespace, name: str, seed: int, x: Tensor) -> None:
     """Put a row into the file, unless it is there already."""
-    there = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
-    rows = there.get("rows", [])
-    if not any((row["likelihood"], row["seed"]) == (name, seed) for row in rows):
-        rows.append(finished(options, name, seed, x))
-        print(json.dumps(rows[-1]), flush=True)
+
+    def stored() -> dict:
+        return json.loads(options.out.read_text("utf-8")) if options.out.exists() else {"rows": []}
+
+    new = []
+    if not any((row["likelihood"], row["seed"]) == (name, seed) for row in stored()["rows"]):
+        new.append(finished(options, name, seed, x))
+        print(json.dumps(new), flush=True)
+    there = stored()  # again: another call may have added its own in the meantime
     about = common(options, "compression_grey.py")
     for how in ("weights", "steps"):
         del about["settings"][how]
@@ -202,7 +206,7 @@ def store(options: argparse.Namespace, name: str, seed: int, x: Tensor) -> None:
         "images": len(x),
         "pixels": x.numel(),
         "everyday_formats": there.get("everyday_formats") or everyday_formats(x),
-        "rows": sorted(rows, key=lambda row: (row["likelihood"], row["seed"])),
+        "rows": sorted(there["rows"] + new, key=lambda row: (row["likelihood"], row["seed"])),
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
