@@ -18,7 +18,7 @@ LAYERS = (
     ("train.engine",),
     ("train",),
     ("measure", "missing", "recommend", "semi_supervised"),
-    ("compress", "diagrams", "live", "plots", "pretrained", "doctor", "checks"),
+    ("audio", "compress", "diagrams", "live", "plots", "pretrained", "doctor", "checks"),
     ("course",),
     ("__main__",),
 )
