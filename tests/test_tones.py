@@ -112,6 +112,22 @@ def test_the_way_back_has_the_pitch_and_the_spectrum():
     assert (again - decibels).square().mean().sqrt() < 1.5
 
 
+def test_the_highest_peak_is_the_fundamental():
+    waves, factors = tones.draw_tones(2000, seed=6)
+    gap = tones.peak_pitch(tones.spectrum(waves)) - factors[:, 0]
+    assert gap.abs().max() < 0.3
+
+
+def test_whole_bins_of_transposing_are_a_shift():
+    decibels = torch.randn(2, tones.BINS)
+    up = tones.transpose(decibels, torch.tensor([2.0, -1.0]))  # 4 bins up, 2 down
+    assert torch.allclose(up[0, 4:], decibels[0, :-4]) and (up[0, :4] == tones.FLOOR).all()
+    assert torch.allclose(up[1, :-2], decibels[1, 2:]) and (up[1, -2:] == tones.FLOOR).all()
+    between = tones.transpose(decibels, torch.tensor([0.25, 0.0]))  # half a bin
+    assert torch.allclose(between[0, 1:], (decibels[0, 1:] + decibels[0, :-1]) / 2, atol=1e-5)
+    assert torch.allclose(between[1], decibels[1], atol=1e-5)
+
+
 def test_a_fade_starts_and_ends_with_silence():
     wave = tones.fade(torch.ones(2, 4000), 0.05)
     assert wave[:, 0].abs().max() == wave[:, -1].abs().max() == 0

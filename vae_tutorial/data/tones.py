@@ -113,8 +113,7 @@ def resound(decibels: Tensor, samples: int = RATE // 2) -> Tensor:
         raise ValueError(f"decibels must be (N, {BINS}), got {tuple(decibels.shape)}")
     left, middle, right = decibels[:, :-2], decibels[:, 1:-1], decibels[:, 2:]
     peak = (middle > left) & (middle >= right) & (middle > FLOOR + 6)
-    bend = (left - 2 * middle + right).clamp(max=-1e-6)
-    shift = ((left - right) / (2 * bend)).clamp(-0.5, 0.5)
+    shift = _vertex(left, middle, right)
     height = middle - (left - right) * shift / 4
     frequency = bin_frequencies()[1:-1] * 2 ** (shift / BINS_PER_OCTAVE)
     amplitude = torch.where(peak, 10 ** (height / 20), 0.0)
@@ -124,10 +123,41 @@ def resound(decibels: Tensor, samples: int = RATE // 2) -> Tensor:
     return add_sines(frequency, amplitude, phase.expand_as(amplitude), samples)
 
 
+def peak_pitch(decibels: Tensor) -> Tensor:
+    """The pitch `(N,)` of each spectrum's highest peak, in semitones above `LOWEST`.
+
+    In these tones the fundamental is the strongest harmonic, so this is their pitch. The tones of
+    many instruments have a stronger one above it, and would need another rule.
+    """
+    index = decibels[:, 1:-1].argmax(1, keepdim=True) + 1
+    shift = _vertex(*(decibels.gather(1, index + step) for step in (-1, 0, 1)))
+    octaves = (index + shift)[:, 0] / BINS_PER_OCTAVE + math.log2(FIRST_BIN / LOWEST)
+    return 12 * octaves
+
+
+def transpose(decibels: Tensor, semitones: Tensor) -> Tensor:
+    """Spectra `(N, BINS)` moved up by `semitones` `(N,)`, between bins by linear interpolation.
+
+    What comes in at an end is `FLOOR`.
+    """
+    source = torch.arange(BINS) - semitones[:, None] * BINS_PER_OCTAVE / 12  # (N, BINS)
+    below = source.floor()
+    wide = torch.nn.functional.pad(decibels, (1, 1), value=FLOOR)
+    low = wide.gather(1, (below + 1).clamp(0, BINS + 1).long())
+    high = wide.gather(1, (below + 2).clamp(0, BINS + 1).long())
+    return low + (source - below) * (high - low)
+
+
 def fade(waves: Tensor, seconds: float = 0.02) -> Tensor:
     """The same waves `(N, T)` with a soft start and a soft end, so that they do not click."""
     ramp = torch.arange(waves.shape[-1]) / (positive_number("seconds", seconds) * RATE)
     return waves * ramp.clamp(max=1) * ramp.flip(0).clamp(max=1)
+
+
+def _vertex(left: Tensor, middle: Tensor, right: Tensor) -> Tensor:
+    """Where a parabola through three neighbours has its top, in steps from the middle."""
+    bend = (left - 2 * middle + right).clamp(max=-1e-6)
+    return ((left - right) / (2 * bend)).clamp(-0.5, 0.5)
 
 
 def _power(waves: Tensor) -> Tensor:
