@@ -108,6 +108,19 @@ def features() -> list[dict[str, Any]]:
     return json.loads((RESULTS / "features.json").read_text("utf-8"))["rows"]
 
 
+def sound() -> list[dict[str, Any]]:
+    """Codes of sounds and what lies between two tones. What does not depend on the training of a
+    VAE is stored with each of them, and shipped once."""
+    rows = json.loads((RESULTS / "tones.json").read_text("utf-8"))["rows"]
+    untrained = ("mixed", "moved, then mixed", "real tones")
+    left_out = ("validation_loss", "first_pair", "run")
+    return [
+        {key: row[key] for key in row if key not in left_out} for row in rows
+        if row["method"].startswith("VAE")
+        or (row["epochs"] == 40 and (row["method"] not in untrained or row["run"][1:3] == [4, None]))
+    ]  # fmt: skip
+
+
 def chosen() -> dict[str, list[dict[str, Any]]]:
     """The runs of each set, with the entries that a chapter may want."""
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
@@ -144,6 +157,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "recommendation": recommendation(),
         "semi_supervised": [present(run, FEW_LABELS) for run in few],
         "stacked": [present(run, FEW_LABELS) for run in stacked],
+        "tones": sound(),
         "transfer": [present(run, TRANSFER) for run in transfer],
     }
 

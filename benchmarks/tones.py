@@ -237,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", type=int, nargs="+", default=[0, 1, 2, 3], help="which of RUNS")
     parser.add_argument("--seconds", type=float, default=300, help="start no run after so many")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -249,7 +250,7 @@ def main() -> None:
     bank = (seen(tones.play(factors, 78)), factors)
     begun = time.monotonic()
     for seed in options.seeds:
-        for settings in RUNS:
+        for settings in (RUNS[n] for n in options.runs):
             if (
                 *settings,
                 seed,
