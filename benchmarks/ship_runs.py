@@ -116,8 +116,9 @@ def sound() -> list[dict[str, Any]]:
     left_out = ("validation_loss", "first_pair", "run")
     return [
         {key: row[key] for key in row if key not in left_out} for row in rows
-        if row["method"].startswith("VAE")
-        or (row["epochs"] == 40 and (row["method"] not in untrained or row["run"][1:3] == [4, None]))
+        if row["method"].startswith("VAE") or (
+            row["epochs"] == 40 and (row["method"] not in untrained or row["run"][1:3] == [4, None])
+        )
     ]  # fmt: skip
 
 

@@ -106,3 +106,12 @@ def test_what_chapters_8_and_10_say_of_the_longest_runs():
         assert abs(mean("collapse_remedies", nats, 60, recipe=recipe) - untreated) < 0.2
     gained = [mean("discrete", "bound", epochs, kind="vq", seed=0) for epochs in (12, 24)]
     assert gained[0] - gained[1] > 1
+
+
+def test_runs_of_sound_have_three_seeds_and_no_repetition():
+    rows = pretrained.stored_runs("tones")
+    keys = [
+        (r["part"], r.get("data"), r["method"], r["size"], r["epochs"], r["seed"]) for r in rows
+    ]
+    assert len(set(keys)) == len(keys)
+    assert all({(*key[:5], seed) for seed in range(3)} <= set(keys) for key in keys)
