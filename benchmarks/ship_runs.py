@@ -51,6 +51,13 @@ def compression() -> list[dict[str, Any]]:
     return [{**runs[0], **rivals}, *runs[1:]]
 
 
+def compression_grey() -> list[dict[str, Any]]:
+    """Runs with grey levels; the first has the other formats of all."""
+    found = json.loads((RESULTS / "compression_grey.json").read_text("utf-8"))
+    rows = found["rows"]
+    return [{**rows[0], "everyday_formats": found["everyday_formats"]}, *rows[1:]]
+
+
 def anomalies() -> list[dict[str, Any]]:
     """A row for each job and score, and one of histograms for each job with another set."""
     rows = []
@@ -146,6 +153,7 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
     return {
         "anomalies": anomalies(),
         "compression": compression(),
+        "compression_grey": compression_grey(),
         "clinic_systems": [{key: run[key] for key in CLINIC} for run in clinic],
         "collapse": [{key: run[key] for key in COLLAPSE} for run in collapse],
         "collapse_remedies": [present(run, REMEDIES) for run in remedies],

@@ -7,6 +7,8 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from vae_tutorial.models.grey import LogisticMixture
+
 # pop-symbol
 
 
@@ -78,8 +80,67 @@ def bits_by_numpy(log_q, log_pz, log_px):
     return np.where(q > 0, each, 0).sum(1) / np.log(2)
 
 
+# grey-levels
+
+
+def levels_by_loops(w, a, c, b):
+    def below(t):
+        if t in (0, 1):
+            return t
+        exponents = [float(a[k] * (t - c[k]) - b[k]) for k in range(len(w))]
+        return sum(float(w[k]) / (1 + math.exp(-e)) for k, e in enumerate(exponents))
+
+    return [below((g + 1) / 256) - below(g / 256) for g in range(256)]
+
+
+def levels_by_tanh(w, a, c, b):
+    t = torch.linspace(0, 1, 257, dtype=torch.float64)[1:-1, None]
+    inner = (w * (0.5 + 0.5 * torch.tanh(0.5 * (a * (t - c) - b)))).sum(1)
+    ends = torch.cat([torch.zeros(1).double(), inner, torch.ones(1).double()])
+    return ends.diff()
+
+
+def levels_by_numpy(w, a, c, b):
+    w, a, c, b = (np.asarray(part, dtype=float) for part in (w, a, c, b))
+    edges = np.arange(1, 256) / 256
+    inner = 1 / (1 + np.exp(b - a * (edges[:, None] - c))) @ w
+    return np.diff(inner, prepend=0, append=1)
+
+
+def levels_by_matrix(w, a, c, b):
+    t = torch.arange(257) / 256
+    t[0], t[-1] = -torch.inf, torch.inf
+    return torch.sigmoid(torch.outer(t, a) - a * c - b).diff(dim=0) @ w
+
+
+def levels_component_by_component(w, a, c, b):
+    total = torch.zeros(256)
+    low = torch.arange(256) / 256
+    for k in range(len(w)):
+        above = torch.sigmoid(a[k] * (low + 1 / 256 - c[k]) - b[k])
+        below = torch.sigmoid(a[k] * (low - c[k]) - b[k])
+        above[255], below[0] = 1.0, 0.0
+        total = total + w[k] * (above - below)
+    return total
+
+
+def levels_by_distribution(w, a, c, b):
+    """The package's own, with its raw outputs found backwards; its floor is 2**-24."""
+    raw = [part.double()[:, None, None] for part in (w.log(), b, a.log() - 2)]
+    pixel = LogisticMixture(*raw)
+    return pixel.log_prob(torch.arange(256)[:, None, None]).exp().flatten()
+
+
 RIGHT = {
     "pop-symbol": [pop_by_bisection, pop_by_tensors, pop_by_binary_text],
     "slots": [slots_by_largest_rest, slots_by_fractions, slots_taken_from_the_largest],
     "bits-of": [bits_in_base_two, bits_by_parts, bits_by_numpy],
+    "grey-levels": [
+        levels_by_loops,
+        levels_by_tanh,
+        levels_by_numpy,
+        levels_by_matrix,
+        levels_component_by_component,
+        levels_by_distribution,
+    ],
 }

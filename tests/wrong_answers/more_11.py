@@ -119,6 +119,81 @@ def bits_in_place(log_q, log_pz, log_px):
     return (torch.special.xlogy(q, q) - q * log_px).sum(1) / math.log(2)
 
 
+def _edges(w):
+    return torch.arange(257, dtype=w.dtype)[:, None] / 256
+
+
+def _with_ends(F):
+    return torch.cat([torch.zeros(1), F[1:-1], torch.ones(1)]).diff()
+
+
+def levels_without_ends(w, a, c, b):
+    return (torch.sigmoid(a * (_edges(w) - c) - b) * w).sum(1).diff()
+
+
+def levels_without_white(w, a, c, b):
+    F = (torch.sigmoid(a * (_edges(w) - c) - b) * w).sum(1)
+    return torch.cat([torch.zeros(1), F[1:]]).diff()
+
+
+def levels_as_density(w, a, c, b):
+    s = torch.sigmoid(a * (_edges(w)[:256] - c) - b)
+    return (w * a * s * (1 - s)).sum(1) / 256
+
+
+def levels_as_density_between_right_ends(w, a, c, b):
+    s = torch.sigmoid(a * (_edges(w) - c) - b)
+    p = (w * a * s * (1 - s)).sum(1)[:256] / 100
+    p[0], p[-1] = (w * s[1]).sum(), 1 - (w * s[255]).sum()
+    return p
+
+
+def levels_of_logits(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * (_edges(w) - c) - b) * w.softmax(0)).sum(1))
+
+
+def levels_averaged(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * (_edges(w) - c) - b) * w).mean(1))
+
+
+def levels_unweighted(w, a, c, b):
+    return _with_ends(torch.sigmoid(a * (_edges(w) - c) - b).sum(1))
+
+
+def levels_with_plus(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * (_edges(w) - c) + b) * w).sum(1))
+
+
+def levels_shift_in_levels(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * (_edges(w) - c - b)) * w).sum(1))
+
+
+def levels_by_width(w, a, c, b):
+    return _with_ends((torch.sigmoid((_edges(w) - c) / a - b) * w).sum(1))
+
+
+def levels_of_255(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * (_edges(w) * 256 / 255 - c) - b) * w).sum(1))
+
+
+def levels_without_anchors(w, a, c, b):
+    return _with_ends((torch.sigmoid(a * _edges(w) - b) * w).sum(1))
+
+
+def levels_falling(w, a, c, b):
+    return -_with_ends((torch.sigmoid(a * (_edges(w) - c) - b) * w).sum(1))
+
+
+def levels_in_place(w, a, c, b):
+    w *= 1 / w.sum()
+    b += a * c
+    return _with_ends((torch.sigmoid(a * _edges(w) - b) * w).sum(1))
+
+
+def levels_cumulative(w, a, c, b):
+    return (torch.sigmoid(a * (_edges(w)[1:] - c) - b) * w).sum(1)
+
+
 WRONG = {
     "pop-symbol": [
         (pop_counts_from_one, "too large by 1"),
@@ -144,5 +219,22 @@ WRONG = {
         (bits_unweighted, "Weigh each z"),
         (bits_under_the_prior, "popped by q, not by the prior"),
         (bits_averaged, "The weights q already sum to 1"),
+    ],
+    "grey-levels": [
+        (levels_without_ends, "set F(0) = 0 and F(1) = 1"),
+        (levels_without_white, "set F(1) = 1"),
+        (levels_as_density, "density times the width"),
+        (levels_as_density_between_right_ends, ""),
+        (levels_of_logits, "not their logits"),
+        (levels_averaged, "divided by K"),
+        (levels_unweighted, "The weights w are missing"),
+        (levels_with_plus, "The shift has a minus"),
+        (levels_shift_in_levels, "not multiplied by the slope"),
+        (levels_by_width, "multiply by it"),
+        (levels_of_255, "begins at g / 256"),
+        (levels_without_anchors, "anchors c are missing"),
+        (levels_falling, "The sign"),
+        (levels_in_place, "is changed in place"),
+        (levels_cumulative, ""),
     ],
 }

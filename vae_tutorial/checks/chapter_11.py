@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_tutorial.checks.chapter_11_grey import LEVELS
 from vae_tutorial.checks.compare import Misfit, doubles
 from vae_tutorial.checks.core import Exercise, Property, Unmet, keeps_inputs
 
@@ -209,4 +210,4 @@ _BITS = Exercise(
     ),
 )  # fmt: skip
 
-EXERCISES = (_POP, _SLOTS, _BITS)
+EXERCISES = (_POP, _SLOTS, _BITS, LEVELS)

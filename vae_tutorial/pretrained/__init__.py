@@ -104,6 +104,8 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
     - `"discrete"`: three seeds of each model with codes, remedy and estimator (chapter 10);
     - `"compression"`: files of all MNIST test images, and lossy codes, of four models (chapter 11);
       the first run holds the sizes of other formats too;
+    - `"compression_grey"`: the same with 256 grey levels, three seeds of each likelihood (chapter
+      11); the first run holds the sizes of other formats;
     - `"recommendation"`: recommenders on five splits of MovieLens 100k, and of a generated set
       with two that know the truth (chapter 13);
     - `"features"`: a pendulum steered by codes of its frames (chapter 13), three seeds;
