@@ -17,7 +17,8 @@ from vae_tutorial.arguments import whole_number
 
 LEVELS = 256
 FLOOR = 2.0**-24  # every level has at least this probability
-LEAST_LOG_SLOPE, MOST_LOG_SLOPE = -1, 8
+LEAST_LOG_SLOPE = -1
+MOST_LOG_SLOPE = 8
 START_LOG_SLOPE = 2  # where a raw output of 0 puts it
 MOST_COMPONENTS = 8
 
