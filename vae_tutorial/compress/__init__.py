@@ -1,7 +1,8 @@
 """Lossless compression with a VAE: bits-back coding over a stack-like entropy coder.
 
 Read it in this order: `rans` (the entropy coder), `gaussian` (latent variables in buckets),
-`integers` (a network in whole numbers), `codec` (bits-back coding), `container` (the file).
+`integers` (a network in whole numbers), `pixels` (zeros and ones, or grey levels, the latter with
+`logistic`), `codec` (bits-back coding), `container` (the file).
 """
 
 from vae_tutorial.compress.codec import Codec
