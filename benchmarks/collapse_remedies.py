@@ -1,6 +1,8 @@
-"""Eight remedies against posterior collapse on one small model: three seeds, two lengths.
+"""Eight remedies against posterior collapse on one small model: three seeds, three lengths.
 
-    python benchmarks/collapse_remedies.py --epochs 30 60 --seeds 0 1 2
+    python benchmarks/collapse_remedies.py --epochs 30 60 120 --seeds 0 1 2
+    python benchmarks/collapse_remedies.py --epochs 240 --seeds 0 \\
+      --recipes untreated "KL annealing" "free bits" "no code"
 
 The decoder of chapter 8 sees, besides z, all pixels before the present one. It is trained on
 10,000 stroke digits of 14 × 14 pixels (means of 2 × 2) with fresh binary draws: untreated, with

@@ -18,11 +18,8 @@ every column of M2, six of which are the warm start in `warm`:
     LONGER=benchmarks/results/semi_supervised_longer.json
     python benchmarks/semi_supervised.py --columns classifier alpha --epochs 50 --out $LONGER
     python benchmarks/semi_supervised.py --columns warm --epochs 44 --out $LONGER
-    for two columns, draws 0 to 2 only:
-    python benchmarks/semi_supervised.py --columns enumerated --epochs 50 --draws 0 1 2 \\
-      --out $LONGER
-    python benchmarks/semi_supervised.py --columns sampled --epochs-sampled 50 --draws 0 1 2 \\
-      --out $LONGER
+    python benchmarks/semi_supervised.py --columns enumerated --epochs 50 --out $LONGER
+    python benchmarks/semi_supervised.py --columns sampled --epochs-sampled 50 --out $LONGER
 """
 
 from __future__ import annotations

@@ -78,20 +78,7 @@ def test_unknown_runs():
         pretrained.stored_runs("table")
 
 
-def test_what_chapter_10_says_of_twice_the_epochs_without_a_cure():
-    first, second = (
-        next(
-            r
-            for r in pretrained.stored_runs("discrete")
-            if (r["kind"], r["epochs"], r["seed"]) == ("book-average", epochs, 0)
-        )
-        for epochs in (6, 12)
-    )
-    assert (first["used"], second["used"]) == (111, 140)
-    assert round(first["distortion"] - second["distortion"], 1) == 6.5
-
-
-def test_what_chapters_8_and_10_say_of_the_longest_runs():
+def test_what_chapter_10_says_of_the_longest_runs():
     def mean(name, key, epochs, **chosen):
         chosen |= {"epochs": epochs}
         runs = pretrained.stored_runs(name)
@@ -99,11 +86,6 @@ def test_what_chapters_8_and_10_say_of_the_longest_runs():
         assert found
         return sum(found) / len(found)
 
-    nats = "negative_log_likelihood"
-    untreated = mean("collapse_remedies", nats, 120, recipe="untreated")
-    last = ("skip connections", "shorter path", "weaker context")
-    for recipe in last:
-        assert abs(mean("collapse_remedies", nats, 60, recipe=recipe) - untreated) < 0.2
     gained = [mean("discrete", "bound", epochs, kind="vq", seed=0) for epochs in (12, 24)]
     assert gained[0] - gained[1] > 1
 
