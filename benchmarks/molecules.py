@@ -2,13 +2,12 @@
 
     python benchmarks/molecules.py --models FOLDER --train --seeds 0 1 2
     python benchmarks/molecules.py --models FOLDER --measure --seeds 0 1 2
-    python benchmarks/molecules.py --models FOLDER --search --seeds 0 1 2
 
 30,000 molecules to train on, drawn from MOSES's training set; the decoder is one LSTM of 256 units
 in every model. `--train` keeps the weights in FOLDER. `--measure` draws 10,000 molecules from each
 model and counts with RDKit (which `requirements.txt` here names) how many are valid, distinct and
-new. `--search` looks for molecules of a high property with 3,000 calls of RDKit. Results are
-written after every run, and what the file `--out` holds already is left out.
+new. `molecule_search.py` uses the same weights. Results are written after every run, and what the
+file `--out` holds already is left out.
 
 Perplexities are per token, the end of the sequence included, on 1,000 test molecules; log p(x) of
 a VAE by importance sampling with 100 draws from the encoder, a bound in expectation.
@@ -152,6 +151,27 @@ def interpolation(model: SequenceVAE, seed: int, pairs: int = 200) -> dict[str, 
     return {"interpolation_valid": valid, "interpolation_distinct": distinct}
 
 
+def drawing(text: str) -> dict[str, Any]:
+    """Atoms and bonds of a molecule on the plane, for a figure."""
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+
+    molecule = Chem.MolFromSmiles(text)
+    AllChem.Compute2DCoords(molecule)
+    places = molecule.GetConformer().GetPositions()[:, :2]
+    return {
+        "smiles": text,
+        "atoms": [
+            [atom.GetSymbol(), round(float(x), 2), round(float(y), 2)]
+            for atom, (x, y) in zip(molecule.GetAtoms(), places, strict=True)
+        ],
+        "bonds": [
+            [b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble()]
+            for b in molecule.GetBonds()
+        ],
+    }
+
+
 def measure(kind: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     model = loaded(kind, seed, options)
     found: dict[str, Any] = likelihood(model, data().test[:1000])
@@ -190,6 +210,8 @@ def main() -> None:
         "date": str(date.today()), "trained": TRAINED, "epochs": EPOCHS, "hidden": HIDDEN,
         "latents": LATENTS, "precision": "bfloat16 in training, float32 in measuring",
     }  # fmt: skip
+    if options.measure:
+        result["drawing"] = drawing("CC(=O)Nc1ccc(O)cc1")  # paracetamol
     parts = [("train", train)] * options.train + [("measure", measure)] * options.measure
     for part, function in parts:
         for seed in options.seeds:

@@ -130,6 +130,34 @@ def sound() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def sequences() -> list[dict[str, Any]]:
+    """Runs on sentences and surnames; a path between two codes for β = 0.2 only."""
+    rows = json.loads((RESULTS / "sequences.json").read_text("utf-8"))["rows"]
+    paths = ("path", "path_ends", "examples")
+    return [
+        {k: v for k, v in row.items()
+         if k not in ("cpu_seconds", *(() if row["recipe"] == "β = 0.2" else paths))}
+        for row in rows
+    ]  # fmt: skip
+
+
+def molecules() -> list[dict[str, Any]]:
+    """What was measured of each model of molecules, and a drawing of paracetamol."""
+    found = json.loads((RESULTS / "molecules.json").read_text("utf-8"))
+    rows: list[dict[str, Any]] = [{"drawing": found["drawing"]}]
+    for row in found["rows"]:
+        curve = row["train"]["validation_loss"]
+        rows.append({"kind": row["kind"], "seed": row["seed"], **row["measure"],
+                     "validation_loss": curve})  # fmt: skip
+    return rows
+
+
+def molecule_search() -> list[dict[str, Any]]:
+    """Searches for a property; the drawing of the best molecule for seed 0 only."""
+    rows = json.loads((RESULTS / "molecule_search.json").read_text("utf-8"))["rows"]
+    return [{k: v for k, v in row.items() if k != "drawing" or row["seed"] == 0} for row in rows]
+
+
 def chosen() -> dict[str, list[dict[str, Any]]]:
     """The runs of each set, with the entries that a chapter may want."""
     collapse = json.loads((RESULTS / "collapse.json").read_text("utf-8"))["rows"]
@@ -164,8 +192,11 @@ def chosen() -> dict[str, list[dict[str, Any]]]:
         "features": features(),
         "iwae_table": [{key: run[key] for key in TABLE} for run in table],
         "missing": [present(run, MISSING) for run in gaps if run["part"] != "curve"],
+        "molecule_search": molecule_search(),
+        "molecules": molecules(),
         "recommendation": recommendation(),
         "semi_supervised": [present(run, FEW_LABELS) for run in few],
+        "sequences": sequences(),
         "stacked": [present(run, FEW_LABELS) for run in stacked],
         "tones": sound(),
         "transfer": [present(run, TRANSFER) for run in transfer],

@@ -8,6 +8,7 @@ from vae_tutorial.data import (
     Images,
     ImageSet,
     Ratings,
+    Sequences,
     draw_factors,
     draw_images,
     draw_ratings,
@@ -15,6 +16,7 @@ from vae_tutorial.data import (
     float_batch,
     load_images,
     load_ratings,
+    load_sequences,
     stroke_digit,
 )
 from vae_tutorial.doctor import examine
@@ -108,6 +110,7 @@ __all__ = [
     "MultinomialLikelihood",
     "QuantisedVAE",
     "Ratings",
+    "Sequences",
     "TrainingDivergedError",
     "TrainingInterrupted",
     "VampPrior",
@@ -141,6 +144,7 @@ __all__ = [
     "load_images",
     "load_pretrained",
     "load_ratings",
+    "load_sequences",
     "log_likelihood",
     "log_weights",
     "m2_bound",

@@ -1,4 +1,4 @@
-"""Data: image sets, the embedded stroke digits, ratings, and the way from a data set to batches."""
+"""Data: image sets, the embedded stroke digits, ratings, sequences, and the way from a data set to batches."""
 
 from vae_tutorial.data.batches import float_batch
 from vae_tutorial.data.image_set import ImageSet
@@ -9,6 +9,7 @@ from vae_tutorial.data.images import (
     load_images,
 )
 from vae_tutorial.data.ratings import Ratings, draw_ratings, load_ratings
+from vae_tutorial.data.sequences import Sequences, load_sequences
 from vae_tutorial.data.strokes import (
     FACTORS,
     draw_factors,
@@ -24,6 +25,7 @@ __all__ = [
     "ImageSet",
     "Images",
     "Ratings",
+    "Sequences",
     "draw_factors",
     "draw_images",
     "draw_ratings",
@@ -31,5 +33,6 @@ __all__ = [
     "float_batch",
     "load_images",
     "load_ratings",
+    "load_sequences",
     "stroke_digit",
 ]
