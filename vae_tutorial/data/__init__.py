@@ -1,4 +1,4 @@
-"""Data: image sets, the embedded stroke digits, ratings, sequences, and the way from a data set to batches."""
+"""Data: images, stroke digits, ratings, sequences, and the way from a data set to batches."""
 
 from vae_tutorial.data.batches import float_batch
 from vae_tutorial.data.image_set import ImageSet

@@ -109,7 +109,7 @@ def stored_runs(name: str) -> list[dict[str, Any]]:
     - `"recommendation"`: recommenders on five splits of MovieLens 100k, and of a generated set
       with two that know the truth (chapter 13);
     - `"features"`: a pendulum steered by codes of its frames (chapter 13), three seeds;
-    - `"sequences"`: VAEs over sentences and surnames beside a language model, `"molecules"`: the same
+    - `"sequences"`: VAEs over sentences and surnames, and a language model; `"molecules"`: the same
       for molecules, `"molecule_search"`: the search for a property (chapter 14), three seeds;
     - `"iwae_table"`: cells of Table 1 of Burda, Grosse and Salakhutdinov (2016), with their own
       figure as `"paper"`.
