@@ -362,6 +362,47 @@ def levels_by_integration(w, a, c, b):
 
 ORACLES = {
     "grey-levels": levels_by_integration,
+def sequence_by_symbols(logits, x):
+    """Product of probabilities, one symbol after the other, until the end has come."""
+    found = []
+    for row, tokens in zip(logits.double(), x):
+        p = 1.0
+        for scores, token in zip(row, tokens):
+            p *= scores[token].exp().item() / scores.exp().sum().item()
+            if token == 0:
+                break
+        found.append(math.log(p))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def perplexity_by_guessing(log_px, x):
+    """The number of equally likely tokens under which the whole set would be as probable."""
+    tokens = sum([*row.tolist(), 0].index(0) + 1 for row in x)
+    return torch.as_tensor(math.prod(math.exp(-v / tokens) for v in log_px.tolist()))
+
+
+def words_hidden_one_by_one(before, chance, hidden, noise):
+    found = before.tolist()
+    for b, row in enumerate(found):
+        for t in range(1, len(row)):
+            if noise[b, t] < chance:
+                found[b][t] = hidden
+    return torch.tensor(found)
+
+
+def moved_bin_by_bin(decibels, bins, floor):
+    found = torch.full_like(decibels, floor)
+    for i in range(decibels.shape[1]):
+        if 0 <= i + bins < decibels.shape[1]:
+            found[:, i + bins] = decibels[:, i]
+    return found
+
+
+ORACLES = {
+    "sequence-log-px": sequence_by_symbols,
+    "perplexity-of": perplexity_by_guessing,
+    "drop-words": words_hidden_one_by_one,
+    "transposed": moved_bin_by_bin,
     "alarm-threshold": alarm_threshold,
     "log-seen": log_seen,
     "clean-bit": clean_bit,
