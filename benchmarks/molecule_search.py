@@ -121,7 +121,12 @@ class Asked:
 
     @staticmethod
     def fits(text: str) -> bool:
-        """Whether the models can write it: only MOSES's tokens, and no longer than its texts."""
+        """Whether the models can write it: only MOSES's tokens, and no longer than its texts.
+
+        Rarely, RDKit writes what it cannot read again; that does not count as a molecule here.
+        """
+        if canonical(text) is None:
+            return False
         try:
             data().tokens([text])
         except ValueError:

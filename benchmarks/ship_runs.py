@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,14 @@ def sound() -> list[dict[str, Any]]:
 
 
 def sequences() -> list[dict[str, Any]]:
-    """Runs on sentences and surnames; a path between two codes for β = 0.2 only."""
+    """Runs on sentences and surnames with three seeds; paths between codes for β = 0.2 only."""
     rows = json.loads((RESULTS / "sequences.json").read_text("utf-8"))["rows"]
     paths = ("path", "path_ends", "examples")
+    seeds = Counter((row["set"], row["recipe"]) for row in rows)
     return [
         {k: v for k, v in row.items()
          if k not in ("cpu_seconds", *(() if row["recipe"] == "β = 0.2" else paths))}
-        for row in rows
+        for row in rows if seeds[row["set"], row["recipe"]] == 3
     ]  # fmt: skip
 
 
@@ -146,6 +148,8 @@ def molecules() -> list[dict[str, Any]]:
     found = json.loads((RESULTS / "molecules.json").read_text("utf-8"))
     rows: list[dict[str, Any]] = [{"drawing": found["drawing"]}]
     for row in found["rows"]:
+        if "measure" not in row:
+            continue
         curve = row["train"]["validation_loss"]
         rows.append({"kind": row["kind"], "seed": row["seed"], **row["measure"],
                      "validation_loss": curve})  # fmt: skip

@@ -360,8 +360,6 @@ def levels_by_integration(w, a, c, b):
     return p
 
 
-ORACLES = {
-    "grey-levels": levels_by_integration,
 def sequence_by_symbols(logits, x):
     """Product of probabilities, one symbol after the other, until the end has come."""
     found = []
@@ -399,6 +397,7 @@ def moved_bin_by_bin(decibels, bins, floor):
 
 
 ORACLES = {
+    "grey-levels": levels_by_integration,
     "sequence-log-px": sequence_by_symbols,
     "perplexity-of": perplexity_by_guessing,
     "drop-words": words_hidden_one_by_one,
