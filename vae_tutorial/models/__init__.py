@@ -18,6 +18,7 @@ from vae_tutorial.models.quantisers import (
     VectorQuantiser,
     code_use,
 )
+from vae_tutorial.models.sequences import LanguageModel, SequenceVAE
 from vae_tutorial.models.vae import VAE, Autoencoder
 
 __all__ = [
@@ -35,12 +36,14 @@ __all__ = [
     "GaussianLikelihood",
     "LabelledDecoder",
     "LabelledEncoder",
+    "LanguageModel",
     "LogisticMixtureLikelihood",
     "MLPDecoder",
     "MLPEncoder",
     "MixturePrior",
     "MultinomialLikelihood",
     "QuantisedVAE",
+    "SequenceVAE",
     "VampPrior",
     "VectorQuantiser",
     "code_use",
