@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
 
+CAPTION = "color: #1a1a1a; background: #ffffff; padding: 0.2em"  # reads on pages of both colours
 LARGEST = 60_000
 """Characters of one sound on a page, as base64."""
 
@@ -72,7 +73,8 @@ class Players:
         for name, text in self.sounds.items():
             label = html.escape(name, quote=True)
             figures.append(
-                f'<figure style="margin: 0 0 0.8em"><figcaption>{label}</figcaption>'
+                f'<figure style="margin: 0 0 0.8em">'
+                f'<figcaption style="{CAPTION}">{label}</figcaption>'
                 f'<audio controls aria-label="{label}" src="data:audio/wav;base64,{text}">'
                 f"</audio></figure>"
             )

@@ -7,8 +7,6 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from vae_tutorial.models.grey import LogisticMixture
-
 # pop-symbol
 
 
@@ -124,11 +122,12 @@ def levels_component_by_component(w, a, c, b):
     return total
 
 
-def levels_by_distribution(w, a, c, b):
-    """The package's own, with its raw outputs found backwards; its floor is 2**-24."""
-    raw = [part.double()[:, None, None] for part in (w.log(), b, a.log() - 2)]
-    pixel = LogisticMixture(*raw)
-    return pixel.log_prob(torch.arange(256)[:, None, None]).exp().flatten()
+def levels_from_above(w, a, c, b):
+    """By the probability of at least each level."""
+    edges = torch.arange(1, 256).double()[:, None] / 256
+    inner = torch.sigmoid(b - a * (edges - c)) @ w.double()
+    above = torch.cat([torch.ones(1).double(), inner, torch.zeros(1).double()])
+    return above[:-1] - above[1:]
 
 
 RIGHT = {
@@ -141,6 +140,6 @@ RIGHT = {
         levels_by_numpy,
         levels_by_matrix,
         levels_component_by_component,
-        levels_by_distribution,
+        levels_from_above,
     ],
 }
