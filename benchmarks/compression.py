@@ -79,6 +79,11 @@ def everyday_formats(x: torch.Tensor) -> dict[str, int]:
     pictures = [Image.fromarray(image) for image in x[:, 0].numpy().astype(bool)]
     mosaic = Image.fromarray(mosaic_of(x, 100).numpy().astype(bool))
     packed = np.packbits(x.numpy().astype(bool)).tobytes()
+    return {"packed bits": len(packed), **in_formats(packed, pictures, mosaic)}
+
+
+def in_formats(raw: bytes, pictures: list[Image.Image], mosaic: Image.Image) -> dict[str, int]:
+    """Bytes of raw pixels by general compressors, and of pictures by formats for images."""
 
     def size(picture: Image.Image, **options) -> int:
         target = io.BytesIO()
@@ -88,10 +93,9 @@ def everyday_formats(x: torch.Tensor) -> dict[str, int]:
     png = {"format": "PNG", "optimize": True}
     webp = {"format": "WebP", "lossless": True, "quality": 100}
     return {
-        "packed bits": len(packed),
-        "gzip": len(gzip.compress(packed, 9)),
-        "bz2": len(bz2.compress(packed, 9)),
-        "xz": len(lzma.compress(packed, preset=9 | lzma.PRESET_EXTREME)),
+        "gzip": len(gzip.compress(raw, 9)),
+        "bz2": len(bz2.compress(raw, 9)),
+        "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
         "PNG, a file each": sum(size(p, **png) for p in pictures),
         "PNG, one mosaic": size(mosaic, **png),
         "WebP lossless, a file each": sum(size(p.convert("L"), **webp) for p in pictures),

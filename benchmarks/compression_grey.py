@@ -20,17 +20,13 @@ on where the first stopped. `--steps train` makes weights alone.
 from __future__ import annotations
 
 import argparse
-import bz2
-import gzip
-import io
 import json
-import lzma
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from compression import HELD_OUT, coded, mosaic_of
+from compression import HELD_OUT, coded, in_formats, mosaic_of
 from PIL import Image
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -144,24 +140,7 @@ def everyday_formats(x: Tensor) -> dict[str, int]:
     pictures = [Image.fromarray(image) for image in x[:, 0].numpy()]
     mosaic = Image.fromarray(mosaic_of(x, 100).numpy())
     raw = x.numpy().tobytes()
-
-    def size(picture: Image.Image, **options) -> int:
-        target = io.BytesIO()
-        picture.save(target, **options)
-        return target.tell()
-
-    png = {"format": "PNG", "optimize": True}
-    webp = {"format": "WebP", "lossless": True, "quality": 100}
-    return {
-        "raw bytes": len(raw),
-        "gzip": len(gzip.compress(raw, 9)),
-        "bz2": len(bz2.compress(raw, 9)),
-        "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
-        "PNG, a file each": sum(size(p, **png) for p in pictures),
-        "PNG, one mosaic": size(mosaic, **png),
-        "WebP lossless, a file each": sum(size(p, **webp) for p in pictures),
-        "WebP lossless, one mosaic": size(mosaic, **webp),
-    }
+    return {"raw bytes": len(raw), **in_formats(raw, pictures, mosaic)}
 
 
 def main() -> None:
