@@ -19,7 +19,7 @@ molecules, and may then ask for 2,000 more values, each for a valid molecule not
 
 A property that is computed can be had by molecules that nobody would make. So the ten best of each
 run are also judged by a language model of another seed: `plausible` tells how many of them it
-finds at least as probable, per token, as 99 % of 1,000 test molecules.
+finds more probable, per token, than the least probable 1 % of 1,000 test molecules.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
 
-CAPTION = "color: #1a1a1a; background: #ffffff; padding: 0.2em"  # reads on pages of both colours
+FIGURE = "margin: 0 0 0.8em; padding: 0.5em; background: #ffffff"  # reads on pages of both colours
+CAPTION = "color: #1a1a1a; background: #ffffff; padding: 0 0 0.3em; font: inherit"
 LARGEST = 60_000
 """Characters of one sound on a page, as base64."""
 
@@ -73,7 +74,7 @@ class Players:
         for name, text in self.sounds.items():
             label = html.escape(name, quote=True)
             figures.append(
-                f'<figure style="margin: 0 0 0.8em">'
+                f'<figure style="{FIGURE}">'
                 f'<figcaption style="{CAPTION}">{label}</figcaption>'
                 f'<audio controls aria-label="{label}" src="data:audio/wav;base64,{text}">'
                 f"</audio></figure>"
