@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from compression import HELD_OUT, coded, in_formats, mosaic_of
+from compression_binary import HELD_OUT, coded, in_formats, mosaic_of
 from PIL import Image
 from torch import Tensor, nn
 from torch.distributions import Distribution

@@ -238,3 +238,13 @@ def test_requirements_name_what_the_package_needs():
     assert needs(r'^    "([\w-]+>=[\d.]+)"', "pyproject.toml") == needs(
         r"^([\w-]+>=[\d.]+),<\d+$", "requirements.txt"
     )
+
+
+def test_no_script_hides_a_module_of_python():
+    """A script's folder is searched first: a `compression.py` there breaks gzip in Python 3.14."""
+    root = Path(__file__).parents[1]
+    folders = ("benchmarks", "tools", "tests")
+    ours = {path.stem for folder in folders for path in (root / folder).glob("*")}
+    newer = {"annotationlib", "compression"}  # of Python 3.14, in case an older one runs this
+    assert len(ours) > 100
+    assert not ours & (sys.stdlib_module_names | newer)

@@ -1,6 +1,6 @@
 """All 10,000 MNIST test images in one file, by bits-back coding, compared with everyday formats.
 
-    python benchmarks/compression.py --out benchmarks/results/compression.json
+    python benchmarks/compression_binary.py --out benchmarks/results/compression.json
 
 Protocol: pixels are binarised at random, each grey level g by a coin of probability g / 255 (the
 test images once, with seed 0; the training images afresh for every batch). Fully connected VAE,
@@ -208,7 +208,7 @@ def main() -> None:
         print(json.dumps(row["files"]), flush=True)
         rows.append(row)
     result = {
-        **common(options, "compression.py"),
+        **common(options, "compression_binary.py"),
         "images": len(x),
         "pixels": x.numel(),
         "everyday_formats": everyday_formats(x),
