@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from vae_tutorial.checks import grade
 from vae_tutorial.checks.compare import doubles
-from vae_tutorial.checks.registry import find
+from vae_tutorial.checks.registry import chapters, exercises, find
 
 
 def normal(mu: Tensor, logvar: Tensor) -> td.Normal:
@@ -457,3 +458,41 @@ def test_right_answers_are_right(name):
 
 def in_double(x):
     return x.double() if isinstance(x, Tensor) and x.is_floating_point() else x
+
+
+def in_form(make, value):
+    """A result with each tensor made anew; the containers stay."""
+    if isinstance(value, Tensor):
+        return make(value) if value.ndim else value
+    if isinstance(value, (tuple, list)):
+        return type(value)(in_form(make, each) for each in value)
+    if isinstance(value, dict):
+        return {key: in_form(make, each) for key, each in value.items()}
+    return value
+
+
+FORMS = {
+    "a list of rows": list,
+    "a tuple of rows": tuple,
+    "a list of arrays": lambda x: [row.detach().numpy() for row in x],
+    "lists of numbers": Tensor.tolist,
+    "an array": lambda x: x.detach().numpy(),
+}
+TENSORS_ONLY = {"masking-error"}  # an objective of the training loop, as its gate says
+GRADIENTS = {"draw-latents", "quantise", "code-loss"}  # worth points; numbers alone have none
+COUNTED = [each for chapter in chapters() for each in exercises(chapter)
+           if each.inputs is not None and each.name not in TENSORS_ONLY]  # fmt: skip
+
+
+@pytest.mark.parametrize("exercise", COUNTED, ids=lambda each: each.name)
+def test_a_right_answer_counts_in_every_form(exercise):
+    """Tensors, arrays or lists: in the measures of the properties, not in the gate alone."""
+    for form, make in FORMS.items():
+        if exercise.name in GRADIENTS and make not in (list, tuple):
+            continue
+
+        def answer(*inputs, make=make):
+            return in_form(make, exercise.answer(*inputs))
+
+        report = grade(exercise.name, answer, seed=3)
+        assert report.points == report.of, f"{form}\n{report}"

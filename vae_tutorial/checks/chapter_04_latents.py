@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vae_tutorial.checks.compare import Misfit, doubles
 from vae_tutorial.checks.core import Exercise, Property, Unmet, keeps_inputs
+from vae_tutorial.checks.measures import stacked
 
 Sampler = Callable[[Tensor, Tensor, int], Tensor]
 MANY = 6000  # samples for each entry
@@ -171,7 +172,7 @@ def _independent(answer: Sampler, mu: Tensor, logvar: Tensor, K: int) -> bool:
 
 def _slopes(answer: Sampler, mu: Tensor, logvar: Tensor, K: int) -> tuple[(Tensor, Tensor, Tensor)]:
     leaves = [mu.detach().clone().requires_grad_(), logvar.detach().clone().requires_grad_()]
-    z = answer(leaves[0].clone(), leaves[1].clone(), K)
+    z = stacked(answer(leaves[0].clone(), leaves[1].clone(), K))
     if not isinstance(z, Tensor) or not z.requires_grad:
         raise Unmet(
             "The samples are cut off from the graph, by `sample`, numpy, .detach(), .data or "

@@ -12,6 +12,7 @@ from vae_tutorial.checks.chapter_10_bits import CODE_BITS
 from vae_tutorial.checks.chapter_10_loss import CODE_LOSS
 from vae_tutorial.checks.chapter_10_scalars import FINITE_SCALARS
 from vae_tutorial.checks.core import Exercise, Property, Suspect, Unmet, keeps_inputs
+from vae_tutorial.checks.measures import stacked
 
 # ---- the nearest code, and the gradient straight through
 
@@ -32,7 +33,7 @@ def quantise(h: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
 def _slopes(answer: Callable, h: Tensor, codebook: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of a weighted sum of z, divided by the weights."""
     h, codebook = (each.detach().clone().requires_grad_() for each in (h, codebook))
-    z = answer(h, codebook)[0]
+    z = stacked(answer(h, codebook)[0])
     if not isinstance(z, Tensor) or not z.requires_grad:
         raise Unmet("No gradient leaves z: it is cut off, by argmin, indexing, .detach() or numpy. "
                     "Give z the value of the code and the derivative of h.")  # fmt: skip

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.checks.core import Exercise, Property, Unmet, keeps_inputs
+from vae_tutorial.checks.measures import stacked
 
 
 def _draw(rng: torch.Generator) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -29,7 +30,7 @@ def code_loss(log_px: Tensor, log_q: Tensor, kl: Tensor) -> Tensor:
 
 def _gradients(answer: Callable[..., Tensor], *case: Tensor) -> list[Tensor]:
     leaves = [each.detach().clone().requires_grad_() for each in case]
-    loss = answer(*leaves)
+    loss = stacked(answer(*leaves))
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         raise Unmet("No gradient leaves the loss: return a tensor that depends on the arguments.")
     found = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
@@ -106,11 +107,12 @@ CODE_LOSS = Exercise(
 
 
 def _shape(result: object, kl: Tensor) -> None:
-    if not isinstance(result, Tensor):
+    loss = stacked(result)
+    if not isinstance(loss, Tensor):
         raise Unmet(
             f"a tensor (B,) is expected, since gradients are needed; {type(result).__name__} came."
         )
-    if result.shape != kl.shape:
-        raise Unmet(f"a tensor of shape {tuple(result.shape)} came, where (B,) = "
+    if loss.shape != kl.shape:
+        raise Unmet(f"a tensor of shape {tuple(loss.shape)} came, where (B,) = "
                     f"{tuple(kl.shape)} is expected: mean over the samples, not over "
                     "images.")  # fmt: skip

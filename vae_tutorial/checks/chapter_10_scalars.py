@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_tutorial.checks.compare import doubles
 from vae_tutorial.checks.core import Exercise, Property, Suspect, Unmet, keeps_inputs
 
 
@@ -31,7 +32,7 @@ def finite_scalars(h: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
 def _one_to_one(answer: Callable[..., Any], h: Tensor, levels: Sequence[int]) -> bool:
     ends = [torch.linspace(-8, 8, 200, dtype=h.dtype)] * len(levels)
     grid = torch.cartesian_prod(*ends[:2]) if len(levels) == 2 else torch.stack(ends, 1)
-    codes = torch.as_tensor(answer(grid.view(-1, len(levels)), levels)[1])
+    codes = doubles(answer(grid.view(-1, len(levels)), levels)[1])
     if codes.min() < 0 or codes.max() > math.prod(levels) - 1:
         raise Unmet(f"Codes run from 0 to {math.prod(levels) - 1} here; yours from "
                     f"{float(codes.min()):g} to {float(codes.max()):g}.")  # fmt: skip

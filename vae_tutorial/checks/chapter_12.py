@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vae_tutorial.checks.compare import doubles
 from vae_tutorial.checks.core import Exercise, Property, Suspect, keeps_inputs
 
 # ---- a threshold
@@ -161,9 +162,9 @@ _CLEAN = Exercise(
     sizes=lambda white, y, a, b: {"a": a, "b": b},
     properties=(
         Property("where the scan shows white", 2,
-                 lambda f, w, y, a, b: torch.as_tensor(f(w, y, a, b))[y == 1]),
+                 lambda f, w, y, a, b: doubles(f(w, y, a, b))[y == 1]),
         Property("where the scan shows black", 2,
-                 lambda f, w, y, a, b: torch.as_tensor(f(w, y, a, b))[y == 0]),
+                 lambda f, w, y, a, b: doubles(f(w, y, a, b))[y == 0]),
         keeps_inputs(),
     ),
     slips=(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.checks.chapter_14_tones import TRANSPOSE
+from vae_tutorial.checks.compare import doubles
 from vae_tutorial.checks.core import Exercise, Property, Suspect, keeps_inputs
 from vae_tutorial.models.sequences import counted
 
@@ -204,9 +205,9 @@ _DROP = Exercise(
     sizes=lambda before, chance, hidden, noise: {"hidden": hidden},
     properties=(
         Property("words with small noise are hidden, others stay", 3,
-                 measure=lambda f, *inputs: torch.as_tensor(f(*inputs))[:, 1:].double()),
+                 measure=lambda f, *inputs: doubles(f(*inputs))[:, 1:]),
         Property("the start token stays", 2,
-                 measure=lambda f, *inputs: torch.as_tensor(f(*inputs))[:, 0].double()),
+                 measure=lambda f, *inputs: doubles(f(*inputs))[:, 0]),
         keeps_inputs(),
     ),
     suspects=(

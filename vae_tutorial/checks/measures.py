@@ -16,6 +16,15 @@ class Unmet(Exception):  # noqa: N818 - a verdict, no error
     """Raised by a `measure` or a `gate`: the property does not hold, for the reason given."""
 
 
+def stacked(result: Any) -> Any:
+    """A list or tuple of tensors of one shape as one tensor, with its graph; else `result`."""
+    if not isinstance(result, (tuple, list)) or not result:
+        return result
+    parts = [stacked(each) for each in result]
+    alike = all(isinstance(each, Tensor) and each.shape == parts[0].shape for each in parts)
+    return torch.stack(parts) if alike else result
+
+
 def gradients(answer: Callable[..., Any], *inputs: Any) -> tuple[Tensor, ...]:
     """The derivatives of a weighted sum of the results, one for each tensor of fractions.
 
@@ -25,11 +34,10 @@ def gradients(answer: Callable[..., Any], *inputs: Any) -> tuple[Tensor, ...]:
     leaves = [x.detach().clone().requires_grad_() if _is_float(x) else None for x in inputs]
     # Clones, not leaves: changing an input in place is another mistake, with its own property.
     try:
-        result = answer(*(x if leaf is None else leaf.clone() for x, leaf in zip(inputs, leaves)))
+        given = (x if leaf is None else leaf.clone() for x, leaf in zip(inputs, leaves))
+        result = stacked(answer(*given))
     except RuntimeError:  # numpy() of a tensor that requires a gradient
         result = None
-    if isinstance(result, (tuple, list)) and result and isinstance(result[0], Tensor):
-        result = torch.stack(list(result))
     flat = [leaf for leaf in leaves if leaf is not None]
     if not isinstance(result, Tensor) or not result.requires_grad:
         raise Unmet(
