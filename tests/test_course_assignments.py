@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from vae_tutorial.course.__main__ import main
 from vae_tutorial.course.batch import grade_files
-from vae_tutorial.course.export import SOLUTION, nbgrader_master, student_notebook
-from vae_tutorial.course.notebook import notebook_cells, read_cells
+from vae_tutorial.course.export import SOLUTION, export, nbgrader_master, student_notebook
+from vae_tutorial.course.notebook import notebook_cells, percent_cells, read_cells
 from vae_tutorial.course.tasks import MASTERS, guess_master, masters, options_of, tasks_of
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +35,7 @@ def test_there_are_six():
 
 @by_master
 def test_the_student_notebook_is_current(master):
-    """Made anew by `python -m vae_tutorial.course export`."""
+    """Made anew by `python -m vae_tutorial.course export --force`."""
     text = json.dumps(student_notebook(master), ensure_ascii=False, indent=1) + "\n"
     assert notebook_of(master).read_text(encoding="utf-8") == text
 
@@ -132,6 +133,98 @@ def test_the_master_for_nbgrader_is_a_notebook_with_its_metadata(master):
             last = ast.parse(text).body[-1]
             assert isinstance(last, ast.Expr), "nbgrader takes the last value as the points"
     assert notebook_cells(json.dumps(notebook))
+
+
+MASTER = """\
+# %% answer=free-bits
+def free_bits(kl, floor):
+    ### BEGIN SOLUTION
+    return kl.mean(0).clamp(min=floor).sum()
+    ### END SOLUTION
+
+# %% check=free-bits
+check("free-bits", free_bits)
+"""
+
+
+def test_export_never_replaces_a_master(tmp_path):
+    """Its solutions would be gone, `force` or not."""
+    python, master = tmp_path / "hw.py", tmp_path / "hw.ipynb"
+    python.write_text(MASTER)
+    solved = json.dumps({"cells": [{"cell_type": "code", "source": MASTER}]})
+    master.write_text(solved)
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path)
+    for paths, out in (([master], tmp_path), ([master], linked), ([python, master], tmp_path / "b"),
+                       ([python, master], tmp_path)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"hw\.ipynb is a master itself|two masters"):
+            export(paths, out, force=True)
+    assert master.read_text() == solved and not (tmp_path / "b").exists()
+
+
+def test_export_replaces_an_edited_notebook_only_by_force(tmp_path, capsys):
+    """And writes nothing at all where it refuses one of them."""
+    for name in "ab":
+        (tmp_path / f"{name}.py").write_text(MASTER)
+    out, (a, b) = tmp_path / "out", (tmp_path / "out" / f"{name}.ipynb" for name in "ab")
+    command = ["export", str(tmp_path / "a.py"), str(tmp_path / "b.py"), "--out", str(out)]
+    assert main(command) == 0
+    made = a.read_text()
+    assert main(command) == 0  # they are current
+    a.unlink()
+    b.write_text(made.replace("your code here", "the teacher's words"))
+    assert main(command) == 1
+    assert re.search(r"b\.ipynb is there already and differs.*--force", capsys.readouterr().err)
+    assert "the teacher's words" in b.read_text() and not a.exists()
+    assert main([*command, "--force"]) == 0
+    assert a.read_text() == b.read_text() == made
+
+
+WRONG_MASTERS = {
+    "# %% [markdown] written=1.1\n# Why?": r"written=1\.1`: points must be .* got nothing",
+    "# %% written=1.1 points=many": "points must be a whole number from 1, .* got many",
+    "# %% written=1.1 points=0": "points must be a whole number from 1, .* got 0",
+    "# %% measured=err points=3": r"measured=err points=3`: between must be .* got nothing",
+    "# %% measured=err points=3 between=25": "between must be two numbers, .* got 25",
+    "# %% measured=err points=3 between=31,25": "between must be two numbers, .* got 31,25",
+    "# %% measured=err points=3 between=a,b": "between must be two numbers, .* got a,b",
+    "# %% check=kl\n\n# %% check=kl": "kl is there 2 times",
+    "# %% check=no-such": "check=no-such`: There is no exercise 'no-such'",
+    "# %%\n### BEGIN SOLUTION": "BEGIN and END SOLUTION do not match",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_MASTERS)
+def test_a_wrong_master_is_refused_with_file_and_cell(text, tmp_path, capsys):
+    master = tmp_path / "hw.py"
+    master.write_text(text + "\n")
+    assert main(["export", str(master), "--out", str(tmp_path / "out")]) == 1
+    assert re.search(f"hw.py: .*{WRONG_MASTERS[text]}", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_master_that_is_not_there_is_named(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "nope.py"), "--out", str(tmp_path / "out")]) == 1
+    assert "nope.py: the file cannot be read" in capsys.readouterr().err
+
+
+CALLS = (
+    'check("free-bits", free_bits)',
+    'check("free-bits", answer=free_bits)',
+    'check(\n    "free-bits",\n    free_bits,\n)',
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_function_that_is_checked_is_found_for_nbgrader(call):
+    notebook = nbgrader_master(percent_cells(MASTER.replace(CALLS[0], call)))
+    assert 'grade("free-bits", free_bits).points' in "".join(notebook["cells"][1]["source"])
+
+
+@pytest.mark.parametrize("call", ["free_bits", 'check("free-bits")', 'check("free-bits", f(1))'])
+def test_a_check_of_no_function_is_refused_for_nbgrader(call):
+    with pytest.raises(ValueError, match=r"`# %% check=free-bits` must call check .*free_bits\)"):
+        nbgrader_master(percent_cells(MASTER.replace(CALLS[0], call)))
 
 
 def test_masters_are_in_neither_the_wheel_nor_the_book():

@@ -164,6 +164,35 @@ def test_what_is_wrong_with_the_command_is_said(arguments, tmp_path, capsys):
     assert main(["grade", str(tmp_path / "none"), "--out", out]) == 1
 
 
+WRONG_COMMANDS = {
+    "--out IN/b.ipynb --exercises kl": r"--out must be a file that ends in \.csv, .*b\.ipynb",
+    "--out IN --exercises kl": r"--out must be a file that ends in \.csv",
+    "--out IN/b.ipynb/o.csv --exercises kl": "--out needs a folder to write to, and .*b.ipynb is a",
+    "--out IN/o.csv --feedback IN/b.ipynb --exercises kl": "--feedback needs a folder",
+    "--out IN/o.csv --exercises kl --processes -1": "processes must be a whole number .* got -1",
+    "--out IN/o.csv --exercises kl --processes 0": "processes must be a whole number .* got 0",
+    "--out IN/o.csv --exercises kl,kl": "--exercises: kl is there 2 times",
+    "--out IN/o.csv --exercises kl,no-such": "--exercises: There is no exercise 'no-such'",
+    "--out IN/o.csv --assignment IN/b.ipynb": "--assignment: .*b.ipynb asks for nothing",
+    "--out IN/o.csv --assignment IN/m.py": r"m\.py: the cell `# %% written=1`: points must be",
+}
+
+
+@pytest.mark.parametrize("options", WRONG_COMMANDS)
+def test_what_is_wrong_is_said_before_the_grading(options, tmp_path, capsys, monkeypatch):
+    """And the submissions stay as they were, with nothing beside them."""
+    never = "vae_tutorial.course.batch.remembering"  # the first thing that is done for a class
+    monkeypatch.setattr(never, lambda *_: pytest.fail("it is graded all the same"))
+    folder = tmp_path / "in"
+    hand_in(folder / "b.ipynb", KL)
+    (folder / "m.py").write_text("# %% written=1\n")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    command = shlex.split(options.replace("IN", folder.as_posix()))
+    assert main(["grade", str(folder), *command]) == 1
+    assert re.search(f"^error: .*{WRONG_COMMANDS[options]}", capsys.readouterr().err)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def commands_of_the_page():
     """What the page for teachers says after `-m vae_tutorial.course`."""
     page = Path(__file__).resolve().parent.parent / "pages" / "teachers.md"

@@ -12,9 +12,16 @@ from pathlib import Path
 from vae_tutorial.course import results
 from vae_tutorial.course.batch import grade_files
 from vae_tutorial.course.export import export
-from vae_tutorial.course.notebook import read_cells
+from vae_tutorial.course.notebook import named
 from vae_tutorial.course.students import files_by_student
-from vae_tutorial.course.tasks import Task, code_task, find_master, guess_master, tasks_of
+from vae_tutorial.course.tasks import (
+    Task,
+    code_task,
+    distinct,
+    find_master,
+    guess_master,
+    read_tasks,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def grade(options: argparse.Namespace) -> int:
     """Grade a folder of notebooks: a table of points, and a file of feedback for each student."""
     start = time.monotonic()
+    _check_places(options)
     by_student, left_out = files_by_student(options.folder)
     if options.student and by_student:
         by_student = {options.student: [path for paths in by_student.values() for path in paths]}
@@ -57,15 +65,31 @@ def grade(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_places(options: argparse.Namespace) -> None:
+    """Refuses what could not be written after the grading, or would replace a submission."""
+    out = options.out
+    if out.suffix.lower() != ".csv" or out.is_dir():
+        raise ValueError(f"--out must be a file that ends in .csv, as in out/grades.csv, got {out}")
+    for option, folder in (("--out", out.parent), ("--feedback", options.feedback)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise ValueError(f"{option} needs a folder to write to, and {folder} is a file")
+
+
 def _tasks(options: argparse.Namespace, files: Sequence[Path]) -> list[Task]:
     """By --exercises, by --assignment, or by what the files are about."""
     if not files:
         raise ValueError(f"{options.folder} holds no notebooks")
     if options.exercises:
-        return [code_task(name.strip()) for name in options.exercises.split(",")]
+        with named("--exercises"):
+            return distinct([code_task(name.strip()) for name in options.exercises.split(",")])
     given = options.assignment
     master = find_master(given) if given else guess_master(files)
-    tasks = tasks_of(read_cells(master))
+    tasks = read_tasks(master)
+    if not tasks:
+        raise ValueError(
+            f"--assignment: {master} asks for nothing. A master is a Python file with cells such "
+            "as `# %% check=kl`; a student's notebook cannot take its place"
+        )
     print(f"assignment: {master.stem}, {sum(task.of for task in tasks)} points")
     return tasks
 
@@ -96,7 +120,8 @@ def _counter(files: Sequence[Path]):
 
 def export_all(options: argparse.Namespace) -> int:
     """Write the student notebooks from the masters."""
-    for path in export(options.masters, options.out, nbgrader=options.nbgrader):
+    nbgrader, force = options.nbgrader, options.force
+    for path in export(options.masters, options.out, nbgrader=nbgrader, force=force):
         print(path)
     return 0
 
@@ -127,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add("masters", type=Path, nargs="*", help="by default all of assignments/masters")
     add("--out", type=Path, help="a folder; by default assignments")
     add("--nbgrader", action="store_true", help="write masters for nbgrader, solutions included")
+    add("--force", action="store_true", help="replace notebooks that are there and differ")
     return parser
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from vae_tutorial.arguments import whole_number
 from vae_tutorial.checks.memory import remembering
 from vae_tutorial.checks.registry import find
 from vae_tutorial.course.rules import Watch
@@ -63,15 +64,16 @@ def grade_files(
 ) -> list[FileResult]:
     """The results of all files, in their order. Nothing that a file does ends the batch.
 
-    `told` is called with the number of files that are done.
+    `told` is called with the number of files that are done. Raises `ValueError` unless `processes`
+    is `None` or a whole number of at least 1.
     """
+    count = len(_cores()) if processes is None else whole_number("processes", processes)
     if not hasattr(os, "fork"):
         raise OSError("grading needs Linux or macOS; on Windows, run it in WSL or in a container")
     torch.set_num_threads(1)  # threads do not survive a fork; and the tensors are tiny
     results = [FileResult(path) for path in paths]
     waiting = [_Job(each, list(tasks)) for each in reversed(results)]
     running: dict[Connection, _Job] = {}
-    count = processes or len(_cores())
     asked = [find(task.name) for task in tasks if task.kind == "code"]
     seconds = min(PREPARATION, len(paths) * PREPARATION / 100)
     with (

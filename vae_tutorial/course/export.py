@@ -8,37 +8,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vae_tutorial.course.notebook import Cell, read_cells
+from vae_tutorial.course.notebook import Cell, named, read_cells
 from vae_tutorial.course.results import write
-from vae_tutorial.course.tasks import MASTERS, masters, options_of, tasks_of
+from vae_tutorial.course.tasks import MASTERS, function_of, masters, options_of, tasks_of
 
 SOLUTION = re.compile(
     r"^([ \t]*)### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION[^\n]*$", re.MULTILINE | re.DOTALL
 )
+CHECK = re.compile(r"\bcheck\([^,]+,\s*(?:answer\s*=\s*)?(\w+)\s*,?\s*\)")
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
-def export(paths: Sequence[Path], out: Path | None, *, nbgrader: bool = False) -> list[Path]:
+def export(
+    paths: Sequence[Path], out: Path | None, *, nbgrader: bool = False, force: bool = False
+) -> list[Path]:
     """Writes a notebook for each master, by default for all; returns what was written.
 
-    Raises `ValueError` where there is no master, or one whose marks do not match.
+    Raises `ValueError` where there is no master, or one whose marks do not match, where a notebook
+    would replace a master, and, unless `force`, where another one stands. Then nothing is written.
     """
     paths = list(paths) or masters()
     if not paths:
         raise ValueError("there are no masters here; they come with the repository, not with pip")
     folder = out or MASTERS.parent / ("nbgrader" if nbgrader else "")
-    written = []
+    texts: dict[Path, str] = {}
     for path in paths:
         target = folder / f"{path.stem}.ipynb"
         if nbgrader:
             target = folder / "source" / path.stem / target.name
-        notebook = nbgrader_master(read_cells(path)) if nbgrader else student_notebook(path)
-        write(target, json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
-        written.append(target)
-    return written
+        if target in texts:
+            raise ValueError(f"two masters would become {target}; export each with its own --out")
+        with named(path):
+            notebook = nbgrader_master(read_cells(path)) if nbgrader else student_notebook(path)
+        texts[target] = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+    for target, text in texts.items():
+        _check_loss(target, text, paths, force)
+    for target, text in texts.items():
+        write(target, text)
+    return list(texts)
+
+
+def _check_loss(target: Path, text: str, masters: Sequence[Path], force: bool) -> None:
+    """Raises `ValueError` where writing `text` would destroy what cannot be made again."""
+    if not target.exists():
+        return
+    if any(target.samefile(each) for each in masters):
+        raise ValueError(f"{target} is a master itself; give another folder, as in --out students")
+    if not force and target.read_bytes() != text.encode("utf-8", errors="replace"):
+        raise ValueError(
+            f"{target} is there already and differs: it was edited, or made from an earlier "
+            "master. Give another folder with --out, or replace it with --force"
+        )
 
 
 def student_notebook(path: Path) -> dict[str, Any]:
@@ -71,7 +94,7 @@ def nbgrader_master(cells: Sequence[Cell]) -> dict[str, Any]:
         options = options_of(cell)
         name = next(iter(options.values()), "")
         if "check" in options:
-            function = re.search(r"check\([^,]+,\s*(\w+)\)", cell.text)[1]
+            function = _checked_function(cell, name)
             hidden = f'from vae_tutorial.checks import grade\ngrade("{name}", {function}).points'
             text = f"{cell.text}\n### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
             marks = _marks(f"check-{name}", points[name], grade=True, solution=False)
@@ -93,6 +116,17 @@ def nbgrader_master(cells: Sequence[Cell]) -> dict[str, Any]:
         else:
             made.append(_cell(cell, cell.text))
     return _notebook(made)
+
+
+def _checked_function(cell: Cell, name: str) -> str:
+    """The function that the cell gives to `check`."""
+    found = CHECK.search(cell.text)
+    if found is None:
+        raise ValueError(
+            f"the cell `# %% {cell.header}` must call check with the name of a function, as in "
+            f'check("{name}", {function_of(name)})'
+        )
+    return found[1]
 
 
 def _marks(name: str, points: int | None, grade: bool, solution: bool) -> dict[str, Any]:

@@ -6,8 +6,10 @@ missing, wrong or of another version.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,15 @@ class Cell:
     code: bool
     text: str
     header: str = ""
+
+
+@contextlib.contextmanager
+def named(where: object) -> Iterator[None]:
+    """Errors of what is read inside are told with its name, such as that of the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def read_cells(path: Path) -> list[Cell]:

@@ -14,12 +14,13 @@ convention of nbgrader.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vae_tutorial.checks import grade
-from vae_tutorial.course.notebook import Cell, read_cells
+from vae_tutorial.course.notebook import Cell, named, read_cells
 
 MASTERS = Path(__file__).parents[2] / "assignments" / "masters"
 
@@ -60,20 +61,62 @@ def options_of(cell: Cell) -> dict[str, str]:
 
 
 def tasks_of(cells: Sequence[Cell]) -> list[Task]:
-    """The tasks of a master, in its order."""
+    """The tasks of a master, in its order.
+
+    Raises `ValueError` with the cell that is wrong, and where two tasks have the same name.
+    """
     tasks = []
     for cell in cells:
-        options = options_of(cell)
-        if "check" in options:
-            tasks.append(code_task(options["check"]))
-        elif "measured" in options:
-            low, high = map(float, options["between"].split(","))
-            tasks.append(
-                Task("measured", options["measured"], int(options["points"]), low=low, high=high)
-            )
-        elif "written" in options:
-            tasks.append(Task("written", options["written"], int(options["points"])))
-    return tasks
+        with named(f"the cell `# %% {cell.header}`"):
+            task = _task(options_of(cell))
+        tasks += [] if task is None else [task]
+    return distinct(tasks)
+
+
+def read_tasks(master: Path) -> list[Task]:
+    """The tasks of a master's file. Raises `ValueError` with its name."""
+    with named(master):
+        return tasks_of(read_cells(master))
+
+
+def _task(options: Mapping[str, str]) -> Task | None:
+    if "check" in options:
+        return code_task(options["check"])
+    if "measured" in options:
+        low, high = _range(options.get("between", ""))
+        return Task("measured", options["measured"], _points(options), low=low, high=high)
+    if "written" in options:
+        return Task("written", options["written"], _points(options))
+    return None
+
+
+def _points(options: Mapping[str, str]) -> int:
+    given = options.get("points", "nothing")
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"points must be a whole number from 1, as in points=3, got {given}")
+    return int(given)
+
+
+def _range(given: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, given.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(
+            "between must be two numbers, the smaller one first, as in between=25,31, got "
+            f"{given or 'nothing'}"
+        )
+    return low, high
+
+
+def distinct(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks; raises `ValueError` where one is named twice, since each has one result."""
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is there {names.count(name)} times; name each task once")
+    return list(tasks)
 
 
 def masters() -> list[Path]:
@@ -97,7 +140,7 @@ def guess_master(files: Sequence[Path]) -> Path:
     texts = [path.read_bytes() for path in files[:20] if path.is_file()]
     scores = {}
     for path in masters():
-        tasks = [each for each in tasks_of(read_cells(path)) if each.kind == "code"]
+        tasks = [each for each in read_tasks(path) if each.kind == "code"]
         named = sum(each.function.encode() in text for each in tasks for text in texts)
         scores[path] = named / max(len(tasks), 1)
     if not scores or not max(scores.values()):
