@@ -35,7 +35,7 @@ def test_there_are_six():
 
 @by_master
 def test_the_student_notebook_is_current(master):
-    """Made anew by `python -m vae_tutorial.course export --force`."""
+    """Made anew by `python -m vae_tutorial.course export --overwrite`."""
     text = json.dumps(student_notebook(master), ensure_ascii=False, indent=1) + "\n"
     assert notebook_of(master).read_text(encoding="utf-8") == text
 
@@ -148,7 +148,7 @@ check("free-bits", free_bits)
 
 
 def test_export_never_replaces_a_master(tmp_path):
-    """Its solutions would be gone, `force` or not."""
+    """Its solutions would be gone, `overwrite` or not."""
     python, master = tmp_path / "hw.py", tmp_path / "hw.ipynb"
     python.write_text(MASTER)
     solved = json.dumps({"cells": [{"cell_type": "code", "source": MASTER}]})
@@ -158,7 +158,7 @@ def test_export_never_replaces_a_master(tmp_path):
     for paths, out in (([master], tmp_path), ([master], linked), ([python, master], tmp_path / "b"),
                        ([python, master], tmp_path)):  # fmt: skip
         with pytest.raises(ValueError, match=r"hw\.ipynb is a master itself|two masters"):
-            export(paths, out, force=True)
+            export(paths, out, overwrite=True)
     assert master.read_text() == solved and not (tmp_path / "b").exists()
 
 
@@ -174,9 +174,9 @@ def test_export_replaces_an_edited_notebook_only_by_force(tmp_path, capsys):
     a.unlink()
     b.write_text(made.replace("your code here", "the teacher's words"))
     assert main(command) == 1
-    assert re.search(r"b\.ipynb is there already and differs.*--force", capsys.readouterr().err)
+    assert re.search(r"b\.ipynb is there already and differs.*--overwrite", capsys.readouterr().err)
     assert "the teacher's words" in b.read_text() and not a.exists()
-    assert main([*command, "--force"]) == 0
+    assert main([*command, "--overwrite"]) == 0
     assert a.read_text() == b.read_text() == made
 
 

@@ -120,8 +120,8 @@ def _counter(files: Sequence[Path]):
 
 def export_all(options: argparse.Namespace) -> int:
     """Write the student notebooks from the masters."""
-    nbgrader, force = options.nbgrader, options.force
-    for path in export(options.masters, options.out, nbgrader=nbgrader, force=force):
+    nbgrader, overwrite = options.nbgrader, options.overwrite
+    for path in export(options.masters, options.out, nbgrader=nbgrader, overwrite=overwrite):
         print(path)
     return 0
 
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add("masters", type=Path, nargs="*", help="by default all of assignments/masters")
     add("--out", type=Path, help="a folder; by default assignments")
     add("--nbgrader", action="store_true", help="write masters for nbgrader, solutions included")
-    add("--force", action="store_true", help="replace notebooks that are there and differ")
+    add("--overwrite", action="store_true", help="replace notebooks that are there and differ")
     return parser
 
 

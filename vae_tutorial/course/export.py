@@ -23,12 +23,13 @@ KERNEL = {
 
 
 def export(
-    paths: Sequence[Path], out: Path | None, *, nbgrader: bool = False, force: bool = False
+    paths: Sequence[Path], out: Path | None, *, nbgrader: bool = False, overwrite: bool = False
 ) -> list[Path]:
     """Writes a notebook for each master, by default for all; returns what was written.
 
     Raises `ValueError` where there is no master, or one whose marks do not match, where a notebook
-    would replace a master, and, unless `force`, where another one stands. Then nothing is written.
+    would replace a master, and, unless `overwrite`, where another one stands. Then nothing is
+    written.
     """
     paths = list(paths) or masters()
     if not paths:
@@ -45,22 +46,22 @@ def export(
             notebook = nbgrader_master(read_cells(path)) if nbgrader else student_notebook(path)
         texts[target] = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
     for target, text in texts.items():
-        _check_loss(target, text, paths, force)
+        _check_loss(target, text, paths, overwrite)
     for target, text in texts.items():
         write(target, text)
     return list(texts)
 
 
-def _check_loss(target: Path, text: str, masters: Sequence[Path], force: bool) -> None:
+def _check_loss(target: Path, text: str, masters: Sequence[Path], overwrite: bool) -> None:
     """Raises `ValueError` where writing `text` would destroy what cannot be made again."""
     if not target.exists():
         return
     if any(target.samefile(each) for each in masters):
         raise ValueError(f"{target} is a master itself; give another folder, as in --out students")
-    if not force and target.read_bytes() != text.encode("utf-8", errors="replace"):
+    if not overwrite and target.read_bytes() != text.encode("utf-8", errors="replace"):
         raise ValueError(
             f"{target} is there already and differs: it was edited, or made from an earlier "
-            "master. Give another folder with --out, or replace it with --force"
+            "master. Give another folder with --out, or replace it with --overwrite"
         )
 
 
