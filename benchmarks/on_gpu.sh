@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # What needs a GPU, in stages that do not depend on each other:
 #
-#   OUT=results bash benchmarks/on_gpu.sh timing table weights
+#   OUT=results bash benchmarks/on_gpu.sh tests timing training table weights
 #
+#   tests     GPU against CPU: the loss, precisions, compiling, checkpoints; then chapters 5 and 6
+#             from top to bottom (needs pytest and nbval; two minutes)
+#   training  images per second of `fit`, the usual loop and the floor (four minutes)
 #   timing    the convolutional VAE alone on the GPU: nats against seconds (half a minute)
 #   table     the missing cells of Burda's table, trained all at once, then measured
 #   weights   well-trained models, side by side with the table if both are asked for
@@ -48,6 +51,10 @@ WEIGHTS_LIMIT=${WEIGHTS_LIMIT:-300}
 WEIGHTS_OPTIONS=${WEIGHTS_OPTIONS:-}
 TIMING_SECONDS=${TIMING_SECONDS:-12}
 TIMING_LIMIT=${TIMING_LIMIT:-60}
+TESTS_LIMIT=${TESTS_LIMIT:-240}
+TRAINING_LIMIT=${TRAINING_LIMIT:-240}
+TRAINING_DEVICE=${TRAINING_DEVICE:-cuda}
+TRAINING_OPTIONS=${TRAINING_OPTIONS:---batch-sizes 128 1024 8192 --repeats 3}
 STEP=${STEP:-graph} # of fit; where it fails, the plain one
 
 # limited SECONDS LOG COMMAND...
@@ -70,12 +77,29 @@ packed() {
 }
 pack() {
   local w=$WORK
+  packed tests "$w"/logs/tests.log
+  packed training "$w"/logs/training.log "$w"/training/*.json
   packed timing "$w"/logs/timing.log "$w"/timing/*.json
   packed table "$w"/logs/table.log "$w"/table/*.json "$w"/table-results/*.json
   packed table-weights-1layer "$w"/table/*-1layer-*.pt
   packed table-weights-2layer "$w"/table/*-2layer-*.pt
   packed weights "$w"/logs/weights.log "$w"/weights/*.json "$w"/weights/*-float16.pt
   packed weights-float32 "$w"/weights/[!-]*[!g]-seed*-float32.pt # without conv50-big
+}
+
+tests() {
+  local start=$SECONDS code=0 chapters=(
+    chapters/05_conv_vae.ipynb chapters/06_measuring.ipynb
+    --nbval-lax --nbval-current-env --nbval-cell-timeout=200 --durations=5
+  )
+  limited "$TESTS_LIMIT" tests "$PYTHON" -m pytest -v tests/test_on_cuda.py || code=$?
+  limited $((TESTS_LIMIT + start - SECONDS)) tests "$PYTHON" -m pytest "${chapters[@]}" || code=$?
+  return $code
+}
+
+training() {
+  limited "$TRAINING_LIMIT" training "$PYTHON" benchmarks/training.py $TRAINING_OPTIONS \
+    --device "$TRAINING_DEVICE" --out "$WORK/training/training-$TRAINING_DEVICE.json"
 }
 
 timing() {

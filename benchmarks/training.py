@@ -237,10 +237,10 @@ def main() -> None:
                 {"network": network, "batch_size": batch_size, "images": images, **row}
                 for row in rows
             ]
-    result["seconds"] = round(time.perf_counter() - start)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            result["seconds"] = round(time.perf_counter() - start)
+            if options.out:  # after each group, so that a run cut short leaves what it found
+                options.out.parent.mkdir(parents=True, exist_ok=True)
+                options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -171,14 +171,15 @@ def measurements(
             samples=min(100, options.samples),
         )  # fmt: skip
 
-    def likelihood() -> dict[str, float]:
+    def likelihood() -> dict[str, object]:
         found = vt.log_likelihood(model, data.test, samples=options.samples)
         ess = found.ess.sort().values
-        return rounded(
+        values = rounded(
             negative_log_likelihood=-found.mean, sampling_error=found.sampling_error,
             standard_error_over_images=found.standard_error, bias=found.bias,
             samples=found.samples, images=len(found), ess_median=ess[len(ess) // 2].item(),
         )  # fmt: skip
+        return {**values, "measured_on": options.device}  # training may have been elsewhere
 
     def units() -> dict[str, object]:
         found = vt.active_units(model, data.test)

@@ -2,11 +2,16 @@
 
 import math
 import shutil
+import sysconfig
+from pathlib import Path
 
 import pytest
 import torch
 
 import vae_tutorial as vt
+
+HEADER = Path(sysconfig.get_path("include")) / "Python.h"  # a package of its own on Debian
+CAN_COMPILE = shutil.which("g++") is not None and HEADER.exists()
 
 
 def start_over(model, start):
@@ -19,7 +24,7 @@ def copy_of(model):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++")
+@pytest.mark.skipif(not CAN_COMPILE, reason="torch.compile on a CPU needs g++ and Python.h")
 def test_compiled_training_agrees_with_plain(small_vae, blobs):
     """The same random numbers, so weights differ by rounding only: 1e-4 of a typical weight
     after 15 steps, where Adam with a wrong gradient would be off by 2e-3 in each. The ragged last
