@@ -142,6 +142,22 @@ def test_it_falls_and_a_strong_arm_is_not_stronger():
                        pendulum.step(state, torch.tensor([pendulum.STRONGEST])))  # fmt: skip
 
 
+@pytest.mark.parametrize(("call", "kind", "message"), [
+    (lambda s: pendulum.step(s, torch.ones(4, 1)), ValueError,
+     r"torque must be \(4,\), got \(4, 1\).*squeeze\(1\)"),
+    (lambda s: pendulum.step(s, torch.ones(1)), ValueError, r"torque must be \(4,\), got \(1,\)"),
+    (lambda s: pendulum.step(s[0], torch.ones(2)), ValueError, r"state must be \(N, 2\), got"),
+    (lambda s: pendulum.episode(torch.nn.Linear(2, 1), s, 3), ValueError, r"torque must be \(4,\)"),
+    (lambda s: pendulum.episode(lambda _: 0.0, s), TypeError, "torque must be a tensor .*float"),
+    (lambda s: pendulum.episode(lambda _: 0.0, s[0]), ValueError, r"start must be \(N, 2\)"),
+    (lambda s: pendulum.frames(s[:, 0]), ValueError, r"state must be \(N, 2\), got \(4,\)"),
+    (lambda s: pendulum.draw_pendulum(s), ValueError, r"angle must be \(N,\), got \(4, 2\)"),
+])  # fmt: skip
+def test_states_and_torques_of_other_shapes_are_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call(pendulum.draw_states(4))
+
+
 def test_the_gain_is_the_best():
     """No gain nearby costs less, over long episodes of the linearised pendulum."""
     A = torch.tensor([[1 + pendulum.STEP**2 * 9.81, pendulum.STEP], [pendulum.STEP * 9.81, 1]])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
+from vae_tutorial.data.tensors import check_tensor
 
 STEP = 0.1
 """Seconds between two frames."""
@@ -24,8 +25,14 @@ STRONGEST = 8.0
 def step(state: Tensor, torque: Tensor) -> Tensor:
     """The states `(N, 2)` one frame later, under `torque` `(N,)`, which is held for that time.
 
-    θ'' = g sin θ + u; first the speed moves, then the angle with the new speed.
+    θ'' = g sin θ + u; first the speed moves, then the angle with the new speed. Raises `TypeError`
+    or `ValueError` unless both are tensors of these shapes.
     """
+    check_tensor("state", state, ("N", 2))
+    check_tensor(
+        "torque", torque, (len(state),),
+        "that is one number for each state, and squeeze(1) makes it of a column",
+    )  # fmt: skip
     u = torque.clamp(-STRONGEST, STRONGEST)
     speed = state[:, 1] + STEP * (GRAVITY * state[:, 0].sin() + u)
     return torch.stack([state[:, 0] + STEP * speed, speed], 1)
@@ -34,6 +41,7 @@ def step(state: Tensor, torque: Tensor) -> Tensor:
 def draw_pendulum(angle: Tensor, size: int = 16) -> Tensor:
     """Images `(N, size, size)`, in [0, 1], of rods at `angle` `(N,)`: grey where a pixel is half
     covered, so that a move of a tenth of a pixel can be seen."""
+    check_tensor("angle", angle, ("N",))
     size = whole_number("size", size, 8)
     centre, length, width = (size - 1) / 2, 0.42 * size, 0.07 * size
     rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
@@ -49,6 +57,7 @@ def frames(state: Tensor, size: int = 16) -> Tensor:
 
     One frame shows where the rod is; only two show how fast it moves.
     """
+    check_tensor("state", state, ("N", 2))
     before = draw_pendulum(state[:, 0] - STEP * state[:, 1], size)
     return torch.stack([before, draw_pendulum(state[:, 0], size)], 1)
 
@@ -79,7 +88,9 @@ def episode(policy: Callable[[Tensor], Tensor], start: Tensor, count: int = 50) 
     """The states `(count + 1, N, 2)` from `start` `(N, 2)` on, under `policy`.
 
     `policy` maps states `(N, 2)` to torques `(N,)`; one that sees images calls `frames` first.
+    Raises `TypeError` or `ValueError` for a policy that returns anything else.
     """
+    check_tensor("start", start, ("N", 2))
     states = [start]
     for _ in range(whole_number("count", count)):
         states.append(step(states[-1], policy(states[-1])))
