@@ -7,6 +7,8 @@ import torch
 
 from vae_tutorial.data import tones
 
+SPECTRA = torch.full((5, tones.BINS), -10.0)
+
 
 def tone(pitch, brightness=-6.0, hollowness=0.0, **settings):
     factors = torch.tensor([[pitch, brightness, hollowness]])
@@ -144,7 +146,31 @@ def test_a_fade_starts_and_ends_with_silence():
     (lambda: tones.spectrum(torch.zeros(2, 500)), r"waves must be \(N, 1024\).*unfold"),
     (lambda: tones.resound(torch.zeros(2, 64)), r"decibels must be \(N, 128\)"),
     (lambda: tones.fade(torch.zeros(1, 9), 0), "seconds must be a positive"),
+    (lambda: tones.transpose(SPECTRA, torch.ones(1)), r"semitones must be \(5,\), got \(1,\)"),
+    (lambda: tones.transpose(SPECTRA.repeat(1, 2), torch.ones(5)), r"decibels .*got \(5, 256\)"),
+    (lambda: tones.transpose(SPECTRA[:, :64], torch.ones(5)), r"decibels must be \(N, 128\)"),
+    (lambda: tones.transpose(SPECTRA, torch.full((5,), math.nan)), "semitones must be finite"),
+    (lambda: tones.peak_pitch(SPECTRA[0]), r"decibels must be \(N, 128\), got \(128,\)"),
+    (lambda: tones.resound(SPECTRA * math.nan), "decibels must be finite"),
+    (lambda: tones.resound(SPECTRA.index_fill(1, torch.tensor(9), -math.inf)), "must be finite"),
 ])  # fmt: skip
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: tones.transpose(SPECTRA, 3.0), r"semitones must be a tensor \(5,\), got float"),
+    (lambda: tones.play([[3.0, -6.0, 0.0]]), "factors must be a tensor .*list.*as_tensor"),
+    (lambda: tones.spectrum(SPECTRA.numpy()), "waves must be a tensor .*ndarray"),
+])  # fmt: skip
+def test_what_is_no_tensor_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.int16])
+def test_spectra_of_waves_in_other_types(kind):
+    waves = (1000 * tones.draw_tones(3).waves).round()
+    found = tones.spectrum(waves.to(kind))
+    assert torch.allclose(found.float(), tones.spectrum(waves), atol=1e-3)

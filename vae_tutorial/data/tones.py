@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.arguments import positive_number, whole_number
+from vae_tutorial.data.tensors import check_finite, check_tensor
 
 RATE = 8000
 """Samples in a second."""
@@ -94,12 +95,10 @@ def spectrum(waves: Tensor) -> Tensor:
     with triangular weights in log f. A sine of power 1 at the centre of a bin is 0 dB; `FLOOR` is
     added as a power, so that silence has a value. Raises `ValueError` for another shape.
     """
-    if waves.ndim != 2 or waves.shape[1] != SAMPLES:
-        raise ValueError(
-            f"waves must be (N, {SAMPLES}), one window in each row, got {tuple(waves.shape)}; cut "
-            f"longer ones with unfold"
-        )
-    return 10 * torch.log10(_power(waves) @ _filters().T + 10 ** (FLOOR / 10))
+    hint = "a row is one window, and unfold cuts longer waves into windows"
+    check_tensor("waves", waves, ("N", SAMPLES), hint)
+    power = _power(waves)  # in the precision of the waves
+    return 10 * torch.log10(power @ _filters().T.to(power.dtype) + 10 ** (FLOOR / 10))
 
 
 def resound(decibels: Tensor, samples: int = RATE // 2) -> Tensor:
@@ -107,10 +106,11 @@ def resound(decibels: Tensor, samples: int = RATE // 2) -> Tensor:
 
     A peak is a bin that is higher than both neighbours and more than 6 dB above `FLOOR`. A
     parabola through the three gives its frequency and its height. A spectrum has no phases:
-    those of the sines come from a fixed draw. Power is 1 where there is any peak.
+    those of the sines come from a fixed draw. Power is 1 where there is any peak. Raises
+    `ValueError` for another shape and for values that are not finite.
     """
-    if decibels.ndim != 2 or decibels.shape[1] != BINS:
-        raise ValueError(f"decibels must be (N, {BINS}), got {tuple(decibels.shape)}")
+    check_tensor("decibels", decibels, ("N", BINS))
+    check_finite("decibels", decibels)
     left, middle, right = decibels[:, :-2], decibels[:, 1:-1], decibels[:, 2:]
     peak = (middle > left) & (middle >= right) & (middle > FLOOR + 6)
     shift = _vertex(left, middle, right)
@@ -129,6 +129,7 @@ def peak_pitch(decibels: Tensor) -> Tensor:
     In these tones the fundamental is the strongest harmonic, so this is their pitch. The tones of
     many instruments have a stronger one above it, and would need another rule.
     """
+    check_tensor("decibels", decibels, ("N", BINS))
     index = decibels[:, 1:-1].argmax(1, keepdim=True) + 1
     shift = _vertex(*(decibels.gather(1, index + step) for step in (-1, 0, 1)))
     octaves = (index + shift)[:, 0] / BINS_PER_OCTAVE + math.log2(FIRST_BIN / LOWEST)
@@ -138,8 +139,12 @@ def peak_pitch(decibels: Tensor) -> Tensor:
 def transpose(decibels: Tensor, semitones: Tensor) -> Tensor:
     """Spectra `(N, BINS)` moved up by `semitones` `(N,)`, between bins by linear interpolation.
 
-    What comes in at an end is `FLOOR`.
+    What comes in at an end is `FLOOR`. Raises `ValueError` for other shapes, and for `semitones`
+    that are not finite.
     """
+    check_tensor("decibels", decibels, ("N", BINS))
+    check_tensor("semitones", semitones, (len(decibels),), "that is one number for each spectrum")
+    check_finite("semitones", semitones)
     source = torch.arange(BINS) - semitones[:, None] * BINS_PER_OCTAVE / 12  # (N, BINS)
     below = source.floor()
     wide = torch.nn.functional.pad(decibels, (1, 1), value=FLOOR)
@@ -178,8 +183,7 @@ def _filters() -> Tensor:
 
 
 def _checked(factors: Tensor) -> Tensor:
-    if factors.ndim != 2 or factors.shape[1] != 3:
-        raise ValueError(f"factors must be (N, 3), {FACTORS}, got {tuple(factors.shape)}")
+    check_tensor("factors", factors, ("N", 3), f"its columns are {', '.join(FACTORS)}")
     for name, column, (low, high) in zip(FACTORS, factors.T, RANGES, strict=True):
         if not ((column >= low) & (column <= high)).all():
             raise ValueError(
