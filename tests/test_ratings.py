@@ -77,6 +77,13 @@ def test_a_damaged_file_is_refused_even_offline(tmp_path):
         assert part in str(caught.value)
 
 
+def test_a_folder_in_the_place_of_the_table(tmp_path):
+    place = tmp_path / "ml-100k" / "u.data"
+    place.mkdir(parents=True)
+    with pytest.raises(DamagedDataError, match=r"u\.data can't be read as a file: .*Remove"):
+        vt.load_ratings("movielens-100k", root=tmp_path)
+
+
 def test_without_file_and_network(tmp_path):
     with pytest.raises(DataUnavailableError) as caught:
         vt.load_ratings("movielens-100k", root=tmp_path)

@@ -158,7 +158,13 @@ def _download(target: Path) -> str:
 
 def _read(path: Path) -> Tensor:
     """The table `(943, 1682)` of a file of lines: user, film, rating, time."""
-    content = path.read_bytes().replace(b"\r\n", b"\n").removeprefix(_HEADER)
+    try:
+        content = path.read_bytes().replace(b"\r\n", b"\n").removeprefix(_HEADER)
+    except OSError as error:
+        raise DamagedDataError(
+            f"{path} can't be read as a file: {error.strerror}. Remove what is there, so that the "
+            "set is fetched again, or name another folder by root= or VAE_TUTORIAL_DATA."
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != _TABLE_SHA256:
         raise DamagedDataError(
