@@ -28,6 +28,19 @@ def test_a_file_holds_the_samples():
     assert not read(wav_bytes(torch.zeros(10)))[1].any()
 
 
+@pytest.mark.parametrize("samples", [
+    torch.tensor([-32768, 16384, 0], dtype=torch.int16), torch.tensor([-128, 64, 0]).char(),
+    torch.tensor([-2, 1, 0]),
+])  # fmt: skip
+def test_whole_numbers_have_no_largest_negative_one(samples):
+    assert read(wav_bytes(samples))[1].tolist() == pytest.approx([-0.9, 0.45, 0], abs=1 / 32767)
+
+
+def test_a_sound_of_ones_and_zeros():
+    found = read(wav_bytes(torch.tensor([True, False])))[1]
+    assert found.tolist() == pytest.approx([0.9, 0], abs=1 / 32767)
+
+
 class Tags(HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -65,4 +78,15 @@ def test_players_need_no_network_and_have_names():
 ])  # fmt: skip
 def test_errors_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: wav_bytes(SINE.numpy()), "samples must be a tensor .*ndarray.*as_tensor"),
+    (lambda: wav_bytes([0.0, 1.0]), "samples must be a tensor .*list"),
+    (lambda: Players({1: SINE}), r"sounds must map names, as texts.*\[1\]"),
+    (lambda: Players([SINE]), "sounds must map names, .*got list"),
+])  # fmt: skip
+def test_what_is_no_sound_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
         call()

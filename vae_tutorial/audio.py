@@ -23,14 +23,21 @@ def wav_bytes(samples: Tensor, rate: int = 8000) -> bytes:
     """A WAV file, one channel of 16 bits, of `samples` `(T,)` at `rate` samples in a second.
 
     The loudest sample becomes 0.9 of what the format can hold; silence stays silent. Raises
-    `ValueError` for another shape and for samples that are not finite.
+    `TypeError` for what is no tensor, `ValueError` for another shape and for samples that are not
+    finite.
     """
     rate = whole_number("rate", rate)
-    if not isinstance(samples, Tensor) or samples.ndim != 1 or not len(samples):
-        raise ValueError(
-            f"samples must be a tensor (T,), got {tuple(getattr(samples, 'shape', ()))}; choose "
-            f"one row of several"
+    if not isinstance(samples, Tensor):
+        raise TypeError(
+            f"samples must be a tensor (T,), got {type(samples).__name__}. An array or a list "
+            "becomes one by torch.as_tensor."
         )
+    if samples.ndim != 1 or not len(samples):
+        raise ValueError(
+            f"samples must be a tensor (T,), got {tuple(samples.shape)}; choose one row of several"
+        )
+    if not samples.is_floating_point():
+        samples = samples.float()  # whole numbers have no |−32768| among 16 bits
     if not samples.isfinite().all():
         raise ValueError("samples must be finite, got NaN or infinity")
     loudest = samples.abs().max().clamp(min=1e-9)
@@ -49,10 +56,18 @@ class Players:
 
     `sounds` maps names to samples `(T,)`. As the last line of a cell it shows the players. Each
     holds its sound as base64, so that the page plays it without a network, from disk too.
-    Raises `ValueError` for a sound of more than 60,000 characters.
+    Raises `ValueError` for a sound of more than 60,000 characters, and `TypeError` for names that
+    are no texts.
     """
 
     def __init__(self, sounds: Mapping[str, Tensor], rate: int = 8000) -> None:
+        named = isinstance(sounds, Mapping) and all(isinstance(name, str) for name in sounds)
+        if not named:
+            found = list(sounds) if isinstance(sounds, Mapping) else type(sounds).__name__
+            raise TypeError(
+                f'sounds must map names, as texts, to samples, as in {{"a tone": samples}}, got '
+                f"{found}"
+            )
         self.sounds = {}
         for name, samples in sounds.items():
             text = base64.b64encode(wav_bytes(samples, rate)).decode("ascii")
