@@ -258,6 +258,8 @@ def test_classes_are_told_apart_by_their_pixels():
         ({"label": 3, "slant": math.nan}, "slant must be a finite number"),
         ({"label": 3, "thickness": 0.0}, "thickness must be positive"),
         ({"label": 3, "scale": -1.0}, "scale must be positive"),
+        ({"label": 7, "scale": 1e-300}, "scale must be positive and finite, got 1e-300$"),
+        ({"label": 7, "slant": 1e300}, "slant must be a finite number, got 1e"),
     ],
 )
 def test_bad_digit(arguments, message):
@@ -275,8 +277,34 @@ def test_bad_count_or_seed():
 
 
 def test_bad_factors():
-    with pytest.raises(ValueError, match=r"factors must have shape \(3, 8\).*got \(3, 7\)"):
+    with pytest.raises(ValueError, match=r"factors must be \(3, 8\), got \(3, 7\).*each label"):
         draw_images(torch.zeros(3, dtype=torch.int64), torch.ones(3, 7))
+
+
+@pytest.mark.parametrize(("label", "name", "value", "message"), [
+    (10, "style", 0.5, "labels must be integers from 0 to 9, got 10 in row 2"),
+    (-1, "style", 0.5, "labels must be integers from 0 to 9, got -1 in row 2"),
+    (2.5, "style", 0.5, "labels must be integers from 0 to 9, got 2.5 in row 2"),
+    (7, "style", math.nan, "style must be a finite number, got nan in row 2 of factors"),
+    (7, "shift_x", math.inf, "shift_x must be a finite number, got inf in row 2"),
+    (7, "scale", 0.0, "scale must be positive and finite, got 0 in row 2"),
+    (7, "scale", 1e-300, "scale must be positive and finite, got 1e-300 in row 2"),
+    (7, "thickness", -1.0, "thickness must be positive and finite, got -1 in row 2"),
+])  # fmt: skip
+def test_the_first_bad_label_or_factor_is_named(label, name, value, message):
+    labels, factors = torch.tensor([3, 4, label, label]), torch.ones(4, 8, dtype=torch.float64)
+    factors[2:, FACTOR_NAMES.index(name)] = value
+    with pytest.raises(ValueError, match=message):
+        draw_images(labels, factors)
+
+
+def test_labels_and_factors_that_are_no_tensors():
+    with pytest.raises(TypeError, match=r"labels must be a tensor \(N,\), got list"):
+        draw_images([3], torch.ones(1, 8))
+    with pytest.raises(TypeError, match=r"factors must be a tensor \(1, 8\), got ndarray"):
+        draw_images(torch.tensor([3]), np.ones((1, 8)))
+    with pytest.raises(ValueError, match=r"labels must be \(N,\), got \(2, 1\)"):
+        draw_images(torch.tensor([[3], [4]]), torch.ones(2, 8))
 
 
 def test_nothing_to_draw():

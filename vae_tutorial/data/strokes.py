@@ -27,6 +27,7 @@ from torch import Tensor
 
 from vae_tutorial.arguments import real_number
 from vae_tutorial.data.image_set import ImageSet
+from vae_tutorial.data.tensors import check_tensor
 
 
 class Factor(NamedTuple):
@@ -221,17 +222,36 @@ def draw_factors(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def draw_images(labels: Tensor, factors: Tensor) -> Tensor:
-    """Draw the images (N, 1, 28, 28) uint8 of labels (N,) and factors (N, F) in FACTORS' order."""
-    if tuple(factors.shape) != (len(labels), len(FACTORS)):
-        raise ValueError(
-            f"factors must have shape {(len(labels), len(FACTORS))}, a row for each label, "
-            f"got {tuple(factors.shape)}"
-        )
+    """Draw the images (N, 1, 28, 28) uint8 of labels (N,) and factors (N, F) in FACTORS' order.
+
+    Raises `TypeError` for what is no tensor, and `ValueError` for other shapes, a label that is
+    not 0 to 9, a factor that is not finite, and a thickness or scale that is not positive.
+    """
+    check_tensor("labels", labels, ("N",))
+    check_tensor("factors", factors, (len(labels), len(FACTORS)), "that is a row for each label")
+    known = torch.isin(labels, torch.arange(10))
+    if not known.all():
+        n = int(known.int().argmin())  # the first that is not
+        raise ValueError(f"labels must be integers from 0 to 9, got {labels[n].item()} in row {n}")
+    _check_factors(factors)
     images = np.zeros((len(labels), 1, SIZE, SIZE), np.uint8)
     for label in range(10):
         for rows in torch.nonzero(labels == label).flatten().split(CHUNK):
             images[rows.numpy(), 0] = _draw(label, factors[rows].numpy())
     return torch.from_numpy(images)
+
+
+def _check_factors(factors: Tensor) -> None:
+    """Raise `ValueError` for values (N, F) with which a pen can't draw, in float32 as here."""
+    for name, column in zip(FACTOR_NAMES, factors.float().T, strict=True):
+        positive = name in ("thickness", "scale")
+        fine = column.isfinite() & (column > 0) if positive else column.isfinite()
+        if not fine.all():
+            n = int(fine.int().argmin())  # the first that is not
+            value = factors[n, FACTOR_NAMES.index(name)].item()
+            where = f" in row {n} of factors" if len(factors) > 1 else ""
+            wanted = "positive and finite" if positive else "a finite number"
+            raise ValueError(f"{name} must be {wanted}, got {value:g}{where}")
 
 
 def draw_strokes(count: int, seed: int) -> ImageSet:
@@ -262,10 +282,6 @@ def stroke_digit(label: int, **factors: float) -> Tensor:
     unknown = [name for name in factors if name not in FACTOR_NAMES]
     if unknown:
         raise ValueError(f"unknown factor {unknown[0]!r}; the factors are {list(FACTOR_NAMES)}")
-    row = []
-    for factor in FACTORS:
-        value = real_number(factor.name, factors.get(factor.name, factor.neutral))
-        if factor.name in ("thickness", "scale") and value <= 0:
-            raise ValueError(f"{factor.name} must be positive, got {value}")
-        row.append(value)
+    row = [real_number(f.name, factors.get(f.name, f.neutral)) for f in FACTORS]
+    _check_factors(torch.tensor([row], dtype=torch.float64))
     return torch.from_numpy(_draw(int(label), np.array([row], dtype=np.float32))[0])
