@@ -113,6 +113,53 @@ def test_texts_and_tokens_are_inverse():
         found.tokens([" ".join(["the"] * 12)])
 
 
+def test_the_empty_text_is_a_row_of_zeros():
+    found = load_sequences("toy-language", count=100)
+    nothing = torch.zeros(1, 12, dtype=torch.uint8)
+    assert found.texts(nothing) == [""] and torch.equal(found.tokens([""]), nothing)
+
+
+NO_TOKENS = [
+    (
+        torch.tensor([[-1, -2, 0]]),
+        ValueError,
+        "must hold whole numbers from 0 to {last}, got -2 to 0",
+    ),
+    (
+        torch.tensor([[200, 0]]),
+        ValueError,
+        "must hold whole numbers from 0 to {last}, got 0 to 200",
+    ),
+    (torch.tensor([1, 2, 0]), ValueError, r"must be \(N, T\), got \(3,\); .*row\[None\]"),
+    (torch.ones(2, 3), TypeError, "must hold whole numbers, as uint8 or int64, got torch.float32"),
+    (torch.ones(2, 3) > 0, TypeError, "must hold whole numbers, .*got torch.bool"),
+    (["the ship"], TypeError, r"must be a tensor \(N, T\), got list"),
+]
+"""What is refused wherever rows of tokens are taken, and how."""
+
+
+@pytest.mark.parametrize(("tokens", "kind", "message"), NO_TOKENS)
+def test_what_is_no_row_of_tokens_is_refused(tokens, kind, message):
+    found = load_sequences("toy-language", count=100)
+    message = "tokens " + message.format(last=len(found.symbols) - 1)
+    for call in (found.texts, toy_language.log_prob, toy_language.stories_of):
+        with pytest.raises(kind, match=message):
+            call(tokens)
+
+
+def test_no_sentences_have_no_probabilities():
+    nothing = torch.zeros(0, 12, dtype=torch.uint8)
+    assert toy_language.log_prob(nothing).shape == (0,)
+    assert toy_language.stories_of(nothing).shape == (0, 24)
+
+
+@pytest.mark.parametrize("texts", ["Smith", [3], torch.tensor([3])])
+def test_what_is_no_list_of_texts_is_refused(texts):
+    found = load_sequences("toy-language", count=100)
+    with pytest.raises(TypeError, match=r"texts must be a list of texts, as in \['one'\], got"):
+        found.tokens(texts)
+
+
 def surnames_file(folder, monkeypatch, names):
     """A file in the census's form, accepted as the real one."""
     path = folder / "surnames" / "dist.all.last"
@@ -163,6 +210,11 @@ def test_molecules_from_the_folder(tmp_path, monkeypatch):
     assert found.symbols == ("", "(", ")", "=", "Br", "C", "Cl", "N", "O", "[nH]", "c")
     every = found.texts(torch.cat([found.train, found.validation, found.test]))
     assert set(every) == set(texts)
+    content = bytearray(path.read_bytes())
+    content[10] |= 6  # after the header of gzip: a kind of block that zlib has not
+    path.write_bytes(content)
+    with pytest.raises(vt.DamagedDataError, match=r"gz is truncated or altered.*invalid block"):
+        load_sequences("moses", root=tmp_path, count=96)
 
 
 def test_without_file_and_network_the_stand_in_says_so(tmp_path, monkeypatch, capsys):
@@ -264,14 +316,19 @@ def test_counted_ends_with_the_first_zero():
     assert counted(x).tolist() == [[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]
 
 
+def by_quadrature(model, x):
+    """log p(x) `(B,)` of a model with one latent dimension."""
+    grid = torch.linspace(-8, 8, 2001)
+    log_px = model.likelihood(grid[:, None, None].expand(-1, len(x), 1)).log_prob(x)
+    weighted = log_px + model.prior().log_prob(grid[:, None])[:, None]
+    return weighted.logsumexp(0) + math.log(16 / 2000)
+
+
 def test_importance_sampling_meets_quadrature():
     torch.manual_seed(3)
     model = SequenceVAE(4, 5, 1, 8).eval()
     x = torch.tensor([[1, 3, 0, 0, 0], [2, 2, 1, 3, 0]])
-    grid = torch.linspace(-8, 8, 2001)
-    log_px = model.likelihood(grid[:, None, None].expand(-1, 2, 1)).log_prob(x)
-    weighted = log_px + model.prior().log_prob(grid[:, None])[:, None]
-    exact = weighted.logsumexp(0) + math.log(16 / 2000)
+    exact = by_quadrature(model, x)
     found = vt.log_likelihood(model, x, samples=20_000, progress=False)
     assert ((found.per_image - exact).abs() < 5 * found.sampling_errors).all()
     assert found.sampling_errors.max() < 5e-3
@@ -343,6 +400,76 @@ def test_wrong_tokens_are_named():
         vt.fit(model, torch.full((8, 6), 4, dtype=torch.uint8), progress=False)
     with pytest.raises(ValueError, match="shape of x"):
         vt.elbo(model, torch.zeros(2, 5, dtype=torch.long))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32])
+def test_tokens_of_any_integer_type_are_taken(kind):
+    """`load_sequences` returns uint8: no method of the models asks for more."""
+    torch.manual_seed(0)
+    model, x = SequenceVAE(4, 6, 2, 8).eval(), torch.tensor([[1, 3, 0, 0, 0, 0], [2] * 6])
+    z, plain = torch.zeros(2, 2), LanguageModel(4, 8)
+    for f in (plain.log_prob, plain.logits, model.reconstruct, model.likelihood(z).log_prob):
+        assert torch.equal(f(x.to(kind)), f(x))
+    assert torch.equal(model.posterior(x.to(kind)).mean, model.posterior(x).mean)
+    assert vt.elbo(model, x.to(kind))["elbo"].shape == (2,)
+
+
+@pytest.mark.parametrize(("x", "kind", "message"), [
+    *NO_TOKENS, (torch.zeros(0, 6).byte(), ValueError, r"at least one row and token.*\(0, 6\)"),
+])  # fmt: skip
+def test_models_refuse_what_is_no_row_of_tokens(x, kind, message):
+    model, plain = SequenceVAE(4, 6, 2, 8), LanguageModel(4, 8)
+    for call in (plain.log_prob, plain.logits, model.posterior, model.reconstruct):
+        with pytest.raises(kind, match="x .*" + message.format(last=3)):
+            call(x)
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), [
+    (lambda m, x: m.decoder.sample(3, 12), TypeError, r"z must be a tensor \(3, 2\), got NoneType"),
+    (lambda m, x: m.decoder.log_prob(x), TypeError, r"z must be a tensor \(2, 2\)"),
+    (lambda m, x: m.decoder.sample(3, 12, torch.zeros(4, 2)), ValueError, r"z must be \(3, 2\)"),
+    (lambda m, x: m.decoder.log_prob(x, torch.zeros(2, 3)), ValueError, r"z must be \(2, 2\)"),
+    (lambda m, x: m.decode(torch.zeros(2)), ValueError, r"z must be \(N, 2\), got \(2,\)"),
+    (lambda m, x: m.likelihood(torch.zeros(5, 2)).log_prob(x), ValueError,
+     r"x must have a sequence for each code, .*\(2, 6\) for z \(5, 2\)"),
+    (lambda m, x: LanguageModel(4, 8).log_prob(x, torch.zeros(2, 2)), ValueError,
+     "z must be None: .*latent_dim=0"),
+    (lambda m, x: LanguageModel(4, 8).sample(2, 3, torch.zeros(2, 2)), ValueError,
+     "z must be None"),
+])  # fmt: skip
+def test_codes_that_do_not_fit_are_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call(SequenceVAE(4, 6, 2, 8), torch.zeros(2, 6, dtype=torch.uint8))
+
+
+def test_sequences_drawn_from_given_codes():
+    """The share of each row among draws of p(x | z) is its own probability there."""
+    torch.manual_seed(2)
+    model, rows = SequenceVAE(3, 3, 2, 8), every_row(3, 3)
+    given = model.likelihood(2 * torch.randn(2, 2))
+    drawn = given.sample((8000,))
+    assert drawn.shape == (8000, 2, 3) and given.sample().shape == (2, 3)
+    assert model.likelihood(torch.zeros(2)).sample().shape == (3,)
+    p = torch.stack([given.log_prob(row).exp() for row in rows]).detach()  # (15, 2)
+    share = (drawn[:, None] == rows[:, None]).all(-1).float().mean(0)
+    # 30 binomials: one is off by 5 σ with probability 2e-5
+    assert ((share - p).abs() < 5 * (p * (1 - p) / 8000).sqrt()).all()
+
+
+def test_annealing_brackets_the_likelihood_of_sequences():
+    torch.manual_seed(1)
+    model = SequenceVAE(4, 5, 1, 8).eval()
+    found = vt.bdmc(model, 2, temperatures=50, chains=8, progress=False)
+    exact = by_quadrature(model, found.images)
+    assert found.images.shape == (2, 5)
+    for bound in (found.lower, found.upper):
+        # σ is some 0.006: one of 4 values is off by 8 σ with a probability below 1e-14
+        assert (bound.per_image - exact).abs().max() < 0.05
+
+
+def test_the_doctor_says_that_tokens_have_no_mean():
+    report = vt.examine(SequenceVAE(4, 6, 2, 8), data=torch.zeros(8, 6, dtype=torch.long))
+    assert "tokens are names and have no mean" in str(report).replace("\n     ", " ")
 
 
 def test_the_encoder_reads_up_to_the_end():

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import urllib.request
+import zlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from vae_tutorial.data.images import (
     check_names,
     data_folder,
 )
+from vae_tutorial.data.tensors import checked_tokens
 from vae_tutorial.files import write_atomically
 
 _SMILES_TOKEN = re.compile(r"Cl|Br|\[[^\]]*\]|%\d\d|.")
@@ -72,18 +74,25 @@ class Sequences(NamedTuple):
     gap: str = ""
 
     def texts(self, tokens: Tensor) -> list[str]:
-        """Rows of tokens `(N, T)` as texts; what stands after the first 0 is left out."""
-        return [self.gap.join(self.symbols[i] for i in ended(row)) for row in tokens.tolist()]
+        """Rows of tokens `(N, T)` as texts; what stands after the first 0 is left out.
+
+        Raises `TypeError` or `ValueError` unless `tokens` are rows of tokens of the set.
+        """
+        rows = checked_tokens("tokens", tokens, len(self.symbols)).tolist()
+        return [self.gap.join(self.symbols[i] for i in ended(row)) for row in rows]
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Texts as rows of tokens `(N, T)`, with the T of the set.
 
-        Raises `ValueError` for a text with an unknown symbol, and for one that is too long.
+        The empty text is a row of zeros. Raises `ValueError` for a text with an unknown symbol, and
+        for one that is too long; `TypeError` unless `texts` is a list of texts.
         """
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"texts must be a list of texts, as in ['one'], got {texts!r}")
         index = {symbol: i for i, symbol in enumerate(self.symbols)}
         rows = torch.zeros(len(texts), self.train.shape[1], dtype=torch.uint8)
         for n, text in enumerate(texts):
-            parts = text.split(self.gap) if self.gap else _parts(self.name, text)
+            parts = text.split(self.gap) if self.gap and text else _parts(self.name, text)
             unknown = sorted({part for part in parts if not index.get(part)})
             if unknown or len(parts) >= rows.shape[1]:
                 reason = f"unknown {unknown}" if unknown else f"{len(parts)} symbols"
@@ -187,7 +196,7 @@ def _entries(name: str, root: Path) -> list[str]:
         )
     try:
         return _checked(_parsed(path.read_bytes()), source)
-    except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
         raise DamagedDataError(
             f"{path} is truncated or altered: expected {source.entries:,} entries with SHA-256 "
             f"{source.sha256}; {error}. Delete this file, so that it is fetched again, or name "

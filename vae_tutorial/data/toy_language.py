@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vae_tutorial.arguments import whole_number
+from vae_tutorial.data.tensors import checked_tokens
 
 TOPICS = ("sea", "kitchen", "garden", "street")
 NUMBERS = ("one", "several")
@@ -113,22 +114,27 @@ def draw_sentences(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def log_prob(tokens: Tensor) -> Tensor:
-    """log p of each sentence `(N, 12)`, exactly, in nats: `(N,)` float64; −∞ for what cannot be."""
-    each = [
-        torch.tensor([_probability(words, story) for story in STORIES], dtype=torch.float64)
-        for words in map(_words, tokens)
-    ]
-    return torch.stack(each).mean(1).log()
+    """log p of each sentence `(N, 12)`, exactly, in nats: `(N,)` float64; −∞ for what cannot be.
+
+    Raises `TypeError` or `ValueError` unless they are rows of tokens of `VOCABULARY`.
+    """
+    return _given_stories(tokens).mean(1).log()
 
 
 def stories_of(tokens: Tensor) -> Tensor:
-    """p(story | sentence), `(N, 24)`, in the order of `STORIES`; zeros where none fits."""
-    each = [
-        torch.tensor([_probability(words, story) for story in STORIES], dtype=torch.float64)
-        for words in map(_words, tokens)
-    ]
-    found = torch.stack(each)
+    """p(story | sentence), `(N, 24)`, in the order of `STORIES`; zeros where none fits.
+
+    Raises `TypeError` or `ValueError` unless they are rows of tokens of `VOCABULARY`.
+    """
+    found = _given_stories(tokens)
     return found / found.sum(1, keepdim=True).clamp(min=1e-300)
+
+
+def _given_stories(tokens: Tensor) -> Tensor:
+    """p(sentence | story), `(N, 24)` float64, in the order of `STORIES`."""
+    sentences = map(_words, checked_tokens("tokens", tokens, len(VOCABULARY)))
+    each = [[_probability(words, story) for story in STORIES] for words in sentences]
+    return torch.tensor(each, dtype=torch.float64).view(-1, len(STORIES))
 
 
 def _probability(words: tuple[str, ...], story: Story) -> float:

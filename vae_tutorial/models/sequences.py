@@ -1,10 +1,13 @@
 """Sequences: a recurrent language model, and a VAE whose decoder is one.
 
-Tokens are whole numbers `(..., T)`. A sequence ends with the token 0, and zeros fill its row: only
-the first of them counts. Both models are measured in nats per sequence, the end included.
+Tokens are whole numbers `(..., T)` of any integer type. A sequence ends with the token 0, and
+zeros fill its row: only the first of them counts. Both models are measured in nats per sequence,
+the end included.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vae_tutorial.arguments import real_number, whole_number
+from vae_tutorial.data.tensors import check_tensor, checked_tokens
 from vae_tutorial.models.vae import VAE, at_least_float32
 
 
@@ -22,6 +26,9 @@ class LanguageModel(nn.Module):
     of a `SequenceVAE` it has a code of `latent_dim` numbers: z sets the LSTM's first state, and
     stands beside each token that goes in (Bowman et al., 2016). `word_dropout` is the chance that
     a token that goes in is hidden in training; what is to be predicted stays.
+
+    Its methods raise `TypeError` or `ValueError` unless x holds rows of its tokens and z is
+    `(N, latent_dim)`, or `None` where there is no code.
     """
 
     values = "integer"
@@ -46,6 +53,9 @@ class LanguageModel(nn.Module):
 
     def logits(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """Logits `(N, T, symbols)` of each token of x `(N, T)`, given those before it and z."""
+        return self._logits(_rows(x, self.levels), z)
+
+    def _logits(self, x: Tensor, z: Tensor | None) -> Tensor:
         before = F.pad(x[:, :-1], (1, 0), value=self.start)
         if self.training and self.word_dropout:
             hide = torch.rand(before.shape, device=x.device) < self.word_dropout
@@ -56,9 +66,10 @@ class LanguageModel(nn.Module):
 
     def log_prob(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """log p(x), or log p(x | z), of sequences `(N, T)`, in nats: `(N,)`."""
+        x = _rows(x, self.levels)
         longest = int((x != 0).sum(1).max()) + 1  # rows are filled with zeros: no need to see all
         x = x[:, :longest]
-        each = -F.cross_entropy(self.logits(x, z).transpose(1, 2), x, reduction="none")
+        each = -F.cross_entropy(self._logits(x, z).transpose(1, 2), x, reduction="none")
         return (each * counted(x)).sum(1)
 
     @torch.no_grad()
@@ -90,11 +101,22 @@ class LanguageModel(nn.Module):
     def _entered(self, before: Tensor, z: Tensor | None) -> tuple[Tensor, tuple | None]:
         """What goes into the LSTM, `(N, T, E + D)`, and its first state."""
         inputs = self.embedding(before)
-        if z is None:
+        if self.first is None:
+            if z is not None:
+                raise ValueError("z must be None: this language model was made with latent_dim=0")
             return inputs, None
+        check_tensor("z", z, (len(before), self.latent_dim), "that is a code for each sequence")
         inputs = torch.cat([inputs, z[:, None].expand(-1, before.shape[1], -1)], -1)
         state = self.first(z)[None].chunk(2, -1)  # (1, N, hidden) each
         return inputs, (torch.tanh(state[0]).contiguous(), state[1].contiguous())
+
+
+def _rows(x: Tensor, symbols: int) -> Tensor:
+    """x `(N, T)` as int64, checked; an LSTM takes no batch without rows or without tokens."""
+    x = checked_tokens("x", x, symbols)
+    if not x.numel():
+        raise ValueError(f"x must be (N, T) with at least one row and token, got {tuple(x.shape)}")
+    return x
 
 
 def counted(x: Tensor) -> Tensor:
@@ -108,7 +130,10 @@ def negative_log_prob(model: LanguageModel, x: Tensor) -> dict[str, Tensor]:
 
 
 class SequenceEncoder(nn.Module):
-    """From tokens `(B, T)` to μ and log σ² `(B, D)`: a GRU, whose state at the end is read."""
+    """From tokens `(B, T)` to μ and log σ² `(B, D)`: a GRU, whose state at the end is read.
+
+    Raises `TypeError` or `ValueError` unless x holds rows of its tokens.
+    """
 
     heads = 2
 
@@ -122,6 +147,7 @@ class SequenceEncoder(nn.Module):
         self.out = nn.Linear(hidden, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = _rows(x, self.embedding.num_embeddings)
         last = (x != 0).sum(1)  # the place of the end, whatever fills the row after it
         last = last.clamp(max=x.shape[1] - 1)
         states, _ = self.gru(self.embedding(x[:, : int(last.max()) + 1]))
@@ -133,7 +159,8 @@ class SequenceEncoder(nn.Module):
 class GivenCode(Distribution):
     """p(x | z) over sequences for codes z `(..., D)`: `log_prob` of x `(..., T)` is `(...)`.
 
-    The decoder sees the tokens before the one it predicts, so there is no table of probabilities
+    `sample()` is `(..., T)`, cut at the length; there is no mean, since tokens are names. The
+    decoder sees the tokens before the one it predicts, so there is no table of probabilities
     to look x up in: the LSTM runs over x whenever `log_prob` is called.
     """
 
@@ -144,8 +171,29 @@ class GivenCode(Distribution):
         super().__init__(z.shape[:-1], torch.Size((length,)), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        x = value.expand(*self.batch_shape, -1).flatten(0, -2)
-        return self.decoder.log_prob(x, self.z.flatten(0, -2)).view(self.batch_shape)
+        try:
+            x = value.expand(*self.batch_shape, value.shape[-1])
+        except RuntimeError as error:
+            raise ValueError(
+                f"x must have a sequence for each code, and got x {tuple(value.shape)} for z "
+                f"{tuple(self.z.shape)}"
+            ) from error
+        codes = self.z.reshape(-1, self.z.shape[-1])
+        rows = x.reshape(-1, x.shape[-1])
+        return self.decoder.log_prob(rows, codes).view(self.batch_shape)
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Tokens `(*sample_shape, ..., T)`, drawn one by one."""
+        z = self.z.expand(*sample_shape, *self.z.shape)
+        codes = z.reshape(-1, z.shape[-1])
+        return self.decoder.sample(len(codes), *self.event_shape, codes).view(*z.shape[:-1], -1)
+
+    @property
+    def mean(self) -> Tensor:
+        raise NotImplementedError(
+            "tokens are names and have no mean; model.reconstruct(x) and model.decode(z) give the "
+            "most probable ones"
+        )
 
 
 class SequenceVAE(VAE):
@@ -176,6 +224,7 @@ class SequenceVAE(VAE):
     @torch.no_grad()
     def decode(self, z: Tensor, temperature: float = 0.0) -> Tensor:
         """Sequences `(N, T)` for codes `(N, D)`; see `LanguageModel.sample`."""
+        check_tensor("z", z, ("N", self.latent_dim))
         return self.decoder.sample(len(z), self.length, z, temperature)
 
     @torch.no_grad()
