@@ -322,6 +322,40 @@ def test_the_exact_elbo_and_the_sampled_ones():
         assert ((draws.mean(0) - exact["elbo"]).abs() < 5.5 * error).all()  # 8 × 4e-8
 
 
+def test_the_exact_elbo_is_that_of_the_models_own_prior():
+    torch.manual_seed(3)
+    model, x = small_categorical(), binary(4)
+    model.prior_module = CodePrior(2, 3, hidden=8).double()
+    with torch.no_grad():
+        for part in model.prior_module.parameters():
+            part.mul_(4)  # far from uniform
+    z = discrete.all_codes(2, 3)
+    log_q, log_p = model.posterior(x).log_prob(z[:, None]), model.prior().log_prob(z)[:, None]
+    kl = (log_q.exp() * (log_q - log_p)).sum(0)
+    found = discrete.exact_elbo(model, x)
+    torch.testing.assert_close(found["kl"], kl.detach())
+    assert (found["elbo"] < discrete.exact_log_p(model, x)).all()
+
+
+def test_probabilities_of_zero_count_nothing_in_the_kl():
+    logits = torch.tensor([[[0.0, -math.inf, -math.inf], [0.0, 0.0, -math.inf]]])
+    logits.requires_grad_(True)
+    found = discrete.uniform_kl(logits)
+    torch.testing.assert_close(found, torch.tensor([math.log(3) + math.log(3 / 2)]))
+    found.sum().backward()
+    assert logits.grad.isfinite().all()
+    model, x = small_quantised(VectorQuantiser(3, 2)).eval(), binary(4, dtype=torch.float32)
+    bound = discrete.quantised_loss(model, x)["elbo"]
+    for objective in (discrete.exact_elbo, discrete.leave_one_out_elbo):
+        torch.testing.assert_close(objective(model, x)["elbo"], bound)
+
+
+@pytest.mark.parametrize("objective", [discrete.exact_log_p, discrete.exact_elbo])
+def test_images_in_bytes_are_refused_by_name(objective):
+    with pytest.raises(TypeError, match=r"x must be zeros and ones as floats, got .*uint8"):
+        objective(small_categorical(), binary().byte())
+
+
 def encoder_gradient(objective, model, x):
     logits = model.logits(x).detach().requires_grad_()
     model.logits = lambda images: logits

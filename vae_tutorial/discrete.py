@@ -53,10 +53,11 @@ def quantised_loss(
 def uniform_kl(logits: Tensor) -> Tensor:
     """KL of P categorical variables from uniform ones, for logits `(B, P, K)`: `(B,)`, nats.
 
-    Σ_p log K − H(q_p), between 0 and P log K.
+    Σ_p log K − H(q_p), between 0 and P log K. A logit of −∞ is a probability of 0, and counts 0.
     """
     log_q = logits.log_softmax(-1)
-    return (log_q.exp() * (log_q + math.log(logits.shape[-1]))).sum((-2, -1))
+    finite = log_q.masked_fill(log_q == -math.inf, 0.0)  # 0 · log 0 would be NaN
+    return (log_q.exp() * (finite + math.log(logits.shape[-1]))).sum((-2, -1))
 
 
 def relaxed_elbo(
@@ -115,7 +116,15 @@ def all_codes(positions: int, categories: int) -> Tensor:
 
 
 def every_log_px(model: CodeVAE, x: Tensor) -> tuple[Tensor, Tensor]:
-    """All codes `(N, P)`, and log p(x | z) for each of them and each image: `(N, B)`."""
+    """All codes `(N, P)`, and log p(x | z) for each of them and each image: `(N, B)`.
+
+    Raises `ValueError` for too many codes, `TypeError` for images that are no floats.
+    """
+    if not x.is_floating_point():
+        raise TypeError(
+            f"x must be zeros and ones as floats, got {x.dtype}. Bytes 0 … 255 become such by "
+            "(x > 127).float(), whole numbers 0 and 1 by x.float()."
+        )
     z = all_codes(model.positions, model.categories).to(x.device)
     logits = model.likelihood(z).base_dist.logits.flatten(1)  # (N, pixels)
     log_px = logits @ x.flatten(1).T - F.softplus(logits).sum(1, keepdim=True)
@@ -123,7 +132,7 @@ def every_log_px(model: CodeVAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exact_log_p(model: CodeVAE, x: Tensor) -> Tensor:
-    """log p(x) of each image, `(B,)`, exactly: a sum over all codes."""
+    """log p(x) of each image, `(B,)`, exactly: a sum over all codes. Raises as `every_log_px`."""
     z, log_px = every_log_px(model, x)
     return torch.logsumexp(log_px + model.prior().log_prob(z)[:, None], 0)
 
@@ -131,12 +140,16 @@ def exact_log_p(model: CodeVAE, x: Tensor) -> Tensor:
 def exact_elbo(model: CategoricalVAE, x: Tensor) -> dict[str, Tensor]:
     """The ELBO with the expectation as a sum over all codes, for a few of them.
 
-    Its gradient is exact as well. Entries `(B,)`: `"loss"`, `"elbo"`, `"kl"`.
+    Its gradient is exact as well, and the KL is to the model's own prior: uniform, or the module
+    that it was given. Entries `(B,)`: `"loss"`, `"elbo"`, `"kl"`. Raises as `every_log_px`.
     """
     z, log_px = every_log_px(model, x)
     logits = model.logits(x)
     weights = _codes(logits).log_prob(z[:, None]).exp()  # (N, B)
     kl = uniform_kl(logits)
+    if model.prior_module is not None:  # E_q[log p(z)] differs from −P log K then
+        log_p = model.prior().log_prob(z)  # (N,)
+        kl = kl - (log_p @ weights + model.positions * math.log(model.categories))
     elbo = (weights * log_px).sum(0) - kl
     return {"loss": -elbo, "elbo": elbo.detach(), "kl": kl.detach()}
 
