@@ -102,6 +102,12 @@ def test_cdf_and_mean_are_those_of_the_probabilities():
     torch.testing.assert_close(pixels.mean[0, 0, 0], wanted, rtol=1e-6, atol=1e-6)
     level = torch.full((1, 1, 1, 20), 99)
     torch.testing.assert_close(pixels.cdf(level)[0, 0, 0], p[:100].sum(0))
+    every = torch.arange(256)[:, None, None, None, None].expand(256, 1, 1, 1, 20)  # black too
+    differences = (pixels.cdf(every) - pixels.cdf(every - 1))[:, 0, 0, 0]
+    torch.testing.assert_close(differences, p, rtol=1e-6, atol=1e-6)
+    for outside, wanted in ((-1, 0.0), (-300, 0.0), (255, 1.0), (300, 1.0)):
+        found = pixels.cdf(torch.full((1, 1, 1, 20), outside))
+        torch.testing.assert_close(found, torch.full_like(found, wanted))
 
 
 def test_samples_have_the_probabilities():

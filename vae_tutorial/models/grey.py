@@ -103,10 +103,11 @@ class LogisticMixture(Distribution):
         return torch.log((1 - LEVELS * FLOOR) * mixture + FLOOR)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """The probability of levels up to `value` `(..., H, W)`."""
-        high = (value.to(self.shifts.dtype).unsqueeze(-3) + 1) / LEVELS
+        """The probability of levels up to `value` `(..., H, W)`: 0 below level 0, 1 from 255 on."""
+        high = ((value.to(self.shifts.dtype).unsqueeze(-3) + 1) / LEVELS).clamp(0, 1)
         ends = torch.sigmoid(self.slopes * (high - self.anchors) - self.shifts)
-        mixture = (self.logits.exp() * ends.masked_fill(high >= 1, 1.0)).sum(-3)
+        ends = ends.masked_fill(high <= 0, 0.0).masked_fill(high >= 1, 1.0)
+        mixture = (self.logits.exp() * ends).sum(-3)
         return (1 - LEVELS * FLOOR) * mixture + LEVELS * FLOOR * high.squeeze(-3)
 
     @property
