@@ -138,6 +138,20 @@ def test_many_images_go_through_in_parts(monkeypatch):
     assert 0 < abs(gap) < 6 * whole.mutual_information.sampling_error
 
 
+def test_discrete_codes_are_embedded_by_the_most_probable_and_have_no_active_units():
+    torch.manual_seed(0)
+    shape, x = (1, 2, 4), torch.rand(20, 1, 2, 4).round()
+    networks = vt.MLPEncoder(6, (8,), shape, heads=1), vt.MLPDecoder(6, (8,), shape)
+    model = vt.CategoricalVAE(*networks, 2, 3)
+    codes = torch.from_numpy(vt.embed(model, x))
+    assert codes.dtype == torch.int64 and torch.equal(codes, model.encode(x))
+    with pytest.raises(TypeError, match=r"those of CategoricalVAE are codes. vt.code_use"):
+        active_units(model, x)
+    assert vt.code_use(model.encode(x), model.categories).used >= 1  # the way out is one
+    with pytest.raises(TypeError, match="with encode"):
+        vt.embed(vt.MLPDecoder(2, (), shape), x)
+
+
 def test_they_leave_no_trace_and_name_bad_arguments(blobs):
     model = curved_vae().train()
     x, before = torch.rand(20, 1, 2, 4), torch.get_rng_state()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from vae_tutorial.arguments import real_number, whole_number
 from vae_tutorial.data.batches import Data
@@ -93,11 +93,18 @@ def active_units(
     has collapsed has the same posterior, the prior, for every image. `data`, `binarise` and `seed`
     are as for `log_likelihood`.
 
-    Raises `ValueError` for a negative `threshold` or fewer than two images.
+    Raises `ValueError` for a negative `threshold` or fewer than two images, `TypeError` for codes,
+    whose posterior has no mean.
     """
     threshold = real_number("threshold", threshold, "non-negative", 0.0)
     means, each = [], []
     for q, p in _posteriors(model, data, binarise, seed, "active_units"):
+        if not _has_mean(q):
+            raise TypeError(
+                f"active_units needs latent variables with a mean, and those of "
+                f"{type(model).__name__} are codes. vt.code_use(model.encode(x), model.categories) "
+                "tells how many of them are in use."
+            )
         means.append(as_float64(q.mean))
         known = is_diagonal_normal(q, p)
         each.append(as_float64(kl_of_each(q, p) if known else torch.full_like(q.mean, math.nan)))
@@ -112,21 +119,16 @@ def embed(
 ) -> np.ndarray:
     """The codes of all examples for use elsewhere, an array `(N, D)` of the model's dtype.
 
-    For a VAE the posterior means, for an autoencoder the codes; in the order of the data, in
-    evaluation mode. With the default `binarise=False` grey pixels go in as they are, so that the
-    codes do not depend on a draw.
+    For a VAE the posterior means, for an autoencoder the codes, for a VAE with discrete codes the
+    most probable ones, int64 `(N, P)`; in the order of the data, in evaluation mode. With the
+    default `binarise=False` grey pixels go in as they are, so that the codes do not depend on a
+    draw.
+
+    Raises `TypeError` for a model with neither posterior means nor `encode(x)`.
     """
     images = TestImages(model, data, binarise, seed)
-    encode = getattr(model, "encode", None)
-    if not hasattr(model, "posterior") and encode is None:
-        raise TypeError(
-            f"embed needs a model with posterior(x) or encode(x), got {type(model).__name__}"
-        )
-    codes = []
     with measurement(model, seed, "codes", None, False):
-        for x, y in images.batches():
-            code = distributions(model, x, y)[0].mean if hasattr(model, "posterior") else encode(x)
-            codes.append(code.cpu())
+        codes = [_code(model, x, y).cpu() for x, y in images.batches()]
     return torch.cat(codes).numpy()
 
 
@@ -203,6 +205,24 @@ def _posteriors(
     with measurement(model, seed, "q(z | x)", None, False):
         for x, y in images.batches():
             yield distributions(model, x, y)[:2]
+
+
+def _code(model: nn.Module, x: Tensor, y: Tensor | None) -> Tensor:
+    """The posterior means of a batch, or what `encode` says where there are none."""
+    q = distributions(model, x, y)[0] if hasattr(model, "posterior") else None
+    if q is not None and _has_mean(q):
+        return q.mean
+    if not hasattr(model, "encode"):
+        raise TypeError(
+            "embed needs a model whose posterior(x) has a mean, or with encode(x), got "
+            f"{type(model).__name__}"
+        )
+    return model.encode(x)
+
+
+def _has_mean(q: Distribution) -> bool:
+    """Whether q has a mean: torch gives NaN for a `Categorical`, whose values are mere names."""
+    return not isinstance(getattr(q, "base_dist", q), Categorical)
 
 
 def _more_than_one(values: Tensor) -> Tensor:
