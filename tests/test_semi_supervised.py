@@ -100,6 +100,22 @@ def images(count: int = 5, seed: int = 1) -> torch.Tensor:
     return torch.rand(count, *SHAPE, generator=generator).round()
 
 
+TWO, SAME = torch.arange(2), torch.zeros(5).long()  # places, and labels of five images
+ROWS, LABELS = torch.eye(4), torch.tensor([0, 1, 2, 0])
+
+
+def mixed(index=TWO, y=SAME):
+    return MixedBatches(images(), y, index)
+
+
+def probe(features=ROWS, y=LABELS, **settings):
+    return linear_probe(features, y, 3, **settings)
+
+
+def unconditional() -> vt.VAE:
+    return vt.VAE(vt.MLPEncoder(2, (4,), SHAPE), vt.MLPDecoder(2, (4,), SHAPE))
+
+
 # The networks
 
 
@@ -146,6 +162,32 @@ def test_the_decoder_too_and_every_label_at_once():
         (lambda m: m2_bound(m, images(), torch.zeros(4).long()), ValueError, r"y must be \(B,\)"),
         (lambda m: m2_bound(m, images(), torch.zeros(5).long(), alpha=-1.0), ValueError, "alpha"),
         (lambda m: MixedBatches(images(), torch.zeros(5), torch.tensor([])), ValueError, "index"),
+        (lambda m: m.encoder(images(), torch.full((5,), 3)), ValueError, "from 0 to 2, got 3 to 3"),
+        (lambda m: m.decoder(torch.rand(5, 2), torch.full((5,), -1)), ValueError, "got -1 to -1"),
+        (lambda m: m2_bound(m, images(), torch.full((5,), 3)), ValueError, "below the model's 3"),
+        (lambda m: m2_bound(m, images(), torch.ones(5).bool()), TypeError, "y .* torch.bool"),
+        (lambda m: choose_labelled([0, 1], 1, 0), TypeError, "labels must be a tensor .* got list"),
+        (lambda m: choose_labelled(torch.zeros(4, 1).long(), 1, 0), ValueError, r"must be \(N"),
+        (lambda m: choose_labelled(torch.full((4,), -1), 1, 0), ValueError, "got none, or only"),
+        (lambda m: choose_labelled(torch.zeros(9).long(), -1, 0), ValueError, "per_class must be"),
+        (lambda m: choose_labelled(torch.zeros(9).long(), 0, 0), ValueError, "per_class must be"),
+        (lambda m: choose_labelled(torch.zeros(9).long(), 2.5, 0), ValueError, "per_class must be"),
+        (lambda m: mixed(torch.zeros(5).bool()), TypeError, r"index .* torch.bool.*nonzero\(\)"),
+        (lambda m: mixed([0, 1]), TypeError, "index .* got list"),
+        (lambda m: mixed(torch.tensor([0, 5])), ValueError, "index .* between 0 and 4.* 0 to 5"),
+        (lambda m: mixed(torch.tensor([-1])), ValueError, "index .* got .* -1 to -1"),
+        (lambda m: mixed(torch.tensor([[0]])), ValueError, r"index must be \(L,\)"),
+        (lambda m: mixed(y=torch.zeros(4).long()), ValueError, r"y must be \(B,\) = \(5,\), got"),
+        (lambda m: mixed(y=torch.zeros(5)), TypeError, "y must .* got torch"),
+        (lambda m: mixed(y=torch.full((5,), -1)), ValueError, "index must name images with a"),
+        (lambda m: probe(torch.rand(4, 2).byte()), TypeError, "features .* got torch"),
+        (lambda m: probe(torch.full((4, 2), math.nan)), ValueError, "features .* with NaN"),
+        (lambda m: probe(torch.rand(0, 2), y=torch.zeros(0).long()), ValueError, "features must"),
+        (lambda m: probe(penalty=-1.0), ValueError, "penalty must be a non-negative number"),
+        (lambda m: probe(y=torch.tensor([0, 1, 2, 3])), ValueError, "between 0 and 2, got 0 to 3"),
+        (lambda m: probe(y=torch.tensor([0, 1, 2, -100])), ValueError, "labels .* got -100 to 2"),
+        (lambda m: label_log_posterior(m, images(), 4), ValueError, "at most the model's 3, got 4"),
+        (lambda m: label_log_posterior(unconditional(), images(), 3), TypeError, "conditional"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(call, error, words):
@@ -276,6 +318,9 @@ def test_choose_labelled_takes_as_many_of_each_class_and_depends_on_the_seed():
     assert not torch.equal(chosen, choose_labelled(labels, 3, seed=2))
     with pytest.raises(ValueError, match="per_class must be at most"):
         choose_labelled(labels, 100, seed=1)
+    none = torch.arange(200) % 3 == 0
+    chosen = choose_labelled(labels.where(~none, -1), 3, seed=1)  # −1 is no class
+    assert labels[chosen].bincount().tolist() == [3, 3, 3, 3] and not none[chosen].any()
 
 
 def test_an_epoch_has_each_image_once_without_its_label_and_some_with():
@@ -294,6 +339,24 @@ def test_an_epoch_has_each_image_once_without_its_label_and_some_with():
     assert batches.labelled_weight == pytest.approx((3 / 2) / (25 / 10))
 
 
+def test_a_batch_that_holds_all_images_weighs_them_alike():
+    """However many more it asks for: the batches are the same."""
+    x, y, index = torch.rand(20, *SHAPE), torch.arange(20) % 3, torch.arange(5)
+    for unlabelled, labelled in ((20, 5), (20, 100), (50, 5), (500, 100)):
+        batches = MixedBatches(x, y, index, unlabelled=unlabelled, labelled=labelled)
+        ((found, _),) = batches
+        assert len(found) == 25 and len(batches) == 1 and batches.labelled_weight == 1.0
+
+
+def test_the_bound_takes_labels_of_any_whole_numbers():
+    model, x, y = small_m2(), images(), torch.tensor([0, 1, 2, 0, 1])
+    bounds = []
+    for labels in (y, y.byte(), y.int()):
+        torch.manual_seed(5)
+        bounds.append(m2_bound(model, x, labels)["loss"])
+    assert torch.equal(bounds[0], bounds[1]) and torch.equal(bounds[0], bounds[2])
+
+
 def test_the_probe_is_at_the_minimum_of_its_loss():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(60, 4, generator=generator, dtype=torch.float64)
@@ -304,6 +367,15 @@ def test_the_probe_is_at_the_minimum_of_its_loss():
     loss = loss + weight.square().sum()  # ½ · 2
     for gradient in torch.autograd.grad(loss, (weight, bias)):
         assert gradient.abs().max() < 1e-3
+
+
+def test_the_probe_leaves_the_model_and_the_random_numbers_alone():
+    model, before = nn.Linear(6, 4), torch.get_rng_state()
+    features = model(images(9).flatten(1))
+    found = linear_probe(features, torch.arange(9) % 3, 3)
+    assert model.weight.grad is None and torch.equal(before, torch.get_rng_state())
+    again = linear_probe(features.detach(), torch.arange(9).byte() % 3, 3)
+    assert torch.equal(found.weight, again.weight) and torch.equal(found.bias, again.bias)
 
 
 # Bayes' rule

@@ -42,7 +42,7 @@ class LabelledEncoder(MLPEncoder):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         first, rest = _cut(self.layers[1])
         of_x = first(self.layers[0](_checked_images(self, x)))  # (B, hidden)
-        h = of_x + self.of_label(_checked_labels(y, self.classes))  # (..., B, hidden)
+        h = of_x + _looked_up(self.of_label, y)  # (..., B, hidden)
         return rest(h).chunk(2, dim=-1)
 
 
@@ -69,7 +69,7 @@ class LabelledDecoder(MLPDecoder):
         if not isinstance(z, Tensor) or z.shape[-1:] != (self.latent_dim,):
             return super().forward(z)  # raises the error that names z
         first, rest = _cut(self.layers)
-        h = first(z) + self.of_label(_checked_labels(y, self.classes))  # (..., B, hidden)
+        h = first(z) + _looked_up(self.of_label, y)  # (..., B, hidden)
         return rest(h).unflatten(-1, self.image_shape)
 
 
@@ -138,11 +138,18 @@ def _checked_images(encoder: MLPEncoder, x: Tensor) -> Tensor:
     return x
 
 
-def _checked_labels(y: Tensor, classes: int) -> Tensor:
+def _looked_up(biases: nn.Embedding, y: Tensor) -> Tensor:
+    """The bias of each label: `(..., B, hidden)`."""
+    last = biases.num_embeddings - 1
     if not isinstance(y, Tensor) or y.is_floating_point() or y.dtype == torch.bool:
         raise TypeError(
-            f"y must be a tensor of whole numbers from 0 to {classes - 1}, one label for each "
+            f"y must be a tensor of whole numbers from 0 to {last}, one label for each "
             f"image, got {y.dtype if isinstance(y, Tensor) else type(y).__name__}. One-hot rows "
             "become labels by y.argmax(-1)."
         )
-    return y.long()
+    try:
+        return biases(y.long())
+    except IndexError:  # asked afterwards, since looking at y makes a GPU wait
+        raise ValueError(
+            f"y must hold labels from 0 to {last}, got {y.min()} to {y.max()}"
+        ) from None
