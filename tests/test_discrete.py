@@ -466,6 +466,15 @@ def test_a_decoder_that_starts_at_the_mean():
     assert (torch.sigmoid(decoder(torch.zeros(1, 2))) - shown[:1]).abs().max() < 0.01
     with pytest.raises(ValueError, match="the decoder's 16 pixels"):
         vt.start_at_mean(decoder, torch.zeros(2, 1, 3, 3))
+    before = decoder.layers[-1].bias.clone()
+    levels, nan = (255 * images).long(), torch.full_like(images, math.nan)
+    for wrong in (levels, levels.float(), -images, nan):
+        with pytest.raises(ValueError, match=r"bytes or numbers in \[0, 1\], got torch"):
+            vt.start_at_mean(decoder, wrong)
+    with pytest.raises(ValueError, match="at least one image, got none"):
+        vt.start_at_mean(decoder, images[:0])
+    assert torch.equal(before, decoder.layers[-1].bias)
+    vt.start_at_mean(decoder, images.round().long())  # zeros and ones of any dtype
 
 
 def test_sizes_that_do_not_fit():

@@ -26,7 +26,17 @@ def start_at_mean(decoder: MLPDecoder, images: Tensor) -> None:
     Otherwise the first steps push all codes of all images in one direction, to learn what one
     picture for everything looks like. A code behind a softmax or a sigmoid can be driven so far
     that its gradient vanishes, and it never comes back.
+
+    Raises `ValueError` for no images, for other numbers, or for another number of pixels.
     """
+    if len(images) == 0:
+        raise ValueError("images must hold at least one image, got none")
+    least, most = images.min().item(), images.max().item()
+    if images.dtype != torch.uint8 and not 0 <= least <= most <= 1:  # NaN too
+        raise ValueError(
+            f"images must be bytes or numbers in [0, 1], got {images.dtype} from {least:.4g} to "
+            f"{most:.4g}. Grey levels 0 … 255 become bytes by images.byte()."
+        )
     mean = images.float().mean(0).flatten() / (255 if images.dtype == torch.uint8 else 1)
     bias = decoder.layers[-1].bias
     if mean.shape != bias.shape:
