@@ -193,6 +193,9 @@ def test_scores_have_no_dropout_and_leave_the_mode():
         first = recommend.scores(model, x)
         assert torch.equal(first, recommend.scores(model, x)) and model.training
         assert torch.allclose(first.exp().sum(1), torch.ones(9), atol=1e-5)
+        model.encoder.dropout.eval()  # a part whose mode differs keeps its own
+        recommend.scores(model, x)
+        assert model.encoder.layers.training and not model.encoder.dropout.training
 
 
 def test_a_row_is_scaled_to_length_one():
@@ -210,6 +213,8 @@ def test_the_best_weights_come_back():
     torch.manual_seed(0)
     model = recommend.mult_vae(30, 4, (16,))
     stop = recommend.BestRanking(model, split.validation, patience=3)
+    with pytest.raises(RuntimeError, match="no epoch has been ranked"):
+        stop.restore()
     history = vt.fit(model, split.train, epochs=60, batch_size=20, learning_rate=0.02,
                      schedule=vt.schedules.constant, on_epoch=stop, progress=False,
                      device="cpu")  # fmt: skip

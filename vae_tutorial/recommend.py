@@ -19,6 +19,7 @@ from vae_tutorial.arguments import positive_number, real_number, whole_number, w
 from vae_tutorial.measure.ranking import Users, ndcg
 from vae_tutorial.models.likelihoods import MultinomialLikelihood
 from vae_tutorial.models.vae import VAE, Autoencoder
+from vae_tutorial.train.evaluate import evaluation_mode
 from vae_tutorial.train.history import History
 
 Recommender = Callable[[Tensor], Tensor]
@@ -130,14 +131,10 @@ def multinomial_error(model: Autoencoder, x: Tensor) -> dict[str, Tensor]:
 @torch.no_grad()
 def scores(model: VAE | Autoencoder, seen: Tensor) -> Tensor:
     """log π of every item, `(U, I)`, at the mean of q(z | seen), without dropout."""
-    training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         if isinstance(model, Autoencoder):
             return model(seen.float()).log_softmax(-1)
         return model.likelihood(model.posterior(seen).mean).base_dist.logits
-    finally:
-        model.train(training)
 
 
 class BestRanking:
@@ -162,7 +159,15 @@ class BestRanking:
         return len(self.curve) - 1 - self.curve.index(best) >= self.patience
 
     def restore(self) -> float:
-        """Give the model its best weights; returns their NDCG@100."""
+        """Give the model its best weights; returns their NDCG@100.
+
+        Raises `RuntimeError` before the first epoch, when there are none.
+        """
+        if not self.curve:
+            raise RuntimeError(
+                "no epoch has been ranked, so that there are no best weights: give this object to "
+                "fit as on_epoch first"
+            )
         self.model.load_state_dict(self.best)
         return max(self.curve)
 
