@@ -145,6 +145,22 @@ def test_bad_arguments_of_the_likelihood():
             vt.LogisticMixtureLikelihood(wrong)
     with pytest.raises(ValueError, match="must have 1 channels"):
         vt.LogisticMixtureLikelihood(2).outputs((3, 4, 4))
+    with pytest.raises(ValueError, match=r"image_shape must be \(C, H, W\), got \(6, 6\)"):
+        vt.LogisticMixtureLikelihood(2).outputs((6, 6))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "way"),
+    [
+        (vt.LogisticMixtureLikelihood(2), r"image_shape=likelihood.outputs\(image_shape\)"),
+        (vt.CategoricalLikelihood(6), r"image_shape=\(6, H, W\)"),
+    ],
+)
+def test_a_decoder_without_room_for_the_parameters_is_told_how_to_be_made(likelihood, way):
+    shape = (1, 4, 5)
+    model = vt.VAE(vt.MLPEncoder(2, (8,), shape), vt.MLPDecoder(2, (8,), shape), likelihood)
+    with pytest.raises(ValueError, match=rf"must give \(..., 6, H, W\).*{way}"):
+        vt.elbo(model, torch.zeros(3, *shape).long())
 
 
 # --- slots in whole numbers ---------------------------------------------------------------------

@@ -51,6 +51,8 @@ class LogisticMixtureLikelihood(nn.Module):
 
     def outputs(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """The shape of the decoder's output, `(C · 3K, H, W)`, for images `(C, H, W)`."""
+        if len(image_shape) != 3:
+            raise ValueError(f"image_shape must be (C, H, W), got {tuple(image_shape)}")
         channels, height, width = image_shape
         if channels != self.channels:
             raise ValueError(
@@ -67,6 +69,12 @@ class LogisticMixtureLikelihood(nn.Module):
         return x / LEVELS
 
     def forward(self, raw: Tensor) -> Distribution:
+        wanted = 3 * self.components * self.channels
+        if raw.shape[-3:-2] != (wanted,):
+            raise ValueError(
+                f"the decoder must give (..., {wanted}, H, W) for {self.components} components, "
+                f"got {tuple(raw.shape)}. Make it with image_shape=likelihood.outputs(image_shape)."
+            )
         each = raw.unflatten(-3, (self.channels, 3, self.components))  # (..., C, 3, K, H, W)
         return LogisticMixture(*each.unbind(-4))
 

@@ -95,6 +95,12 @@ class CategoricalLikelihood(nn.Module):
         return x / (self.levels - 1)
 
     def forward(self, logits: Tensor) -> Distribution:
+        wanted = self.channels * self.levels
+        if logits.shape[-3:-2] != (wanted,):
+            raise ValueError(
+                f"the decoder must give (..., {wanted}, H, W), a logit for each of {self.levels} "
+                f"levels, got {tuple(logits.shape)}. Make it with image_shape=({wanted}, H, W)."
+            )
         each = logits.unflatten(-3, (self.channels, self.levels))  # (..., C, L, H, W)
         return Categorical(logits=each.movedim(-3, -1), validate_args=False)
 
