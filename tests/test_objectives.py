@@ -258,6 +258,16 @@ def test_objectives_name_the_model_that_they_need(small_vae):
         vt.reconstruction_error(small_vae, x)
 
 
+def test_elbo_of_codes_names_the_objectives_that_train_them():
+    shape, x = (1, 4, 4), torch.rand(3, 1, 4, 4).round()
+    networks = vt.MLPEncoder(6, (8,), shape, heads=1), vt.MLPDecoder(6, (8,), shape)
+    model = vt.CategoricalVAE(*networks, 2, 3)
+    for call in (vt.elbo, partial(vt.fit, epochs=1, progress=False)):
+        with pytest.raises(TypeError, match=r"Independent\(Categorical\).* vae_tutorial\.discrete"):
+            call(model, x)
+    assert vt.mean_elbo(model, x, 4, progress=False).per_image.isfinite().all()
+
+
 @pytest.mark.parametrize("beta", [-0.1, math.nan])
 def test_beta_is_refused(beta, small_vae):
     with pytest.raises(ValueError, match="beta must not be negative, got"):

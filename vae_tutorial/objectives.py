@@ -102,7 +102,8 @@ def elbo(
     loss does not depend on its neighbours.)
 
     Raises `ValueError` for a negative `beta` or `free_bits`, fewer than one sample, or settings
-    that need a KL where the model has none of that kind. A `beta` that is a tensor is not looked
+    that need a KL where the model has none of that kind; `TypeError` for a posterior without
+    reparameterized draws, such as one over codes. A `beta` that is a tensor is not looked
     at, since that would make a GPU wait.
     """
     for name, value in (("beta", beta), ("free_bits", free_bits)):
@@ -115,7 +116,10 @@ def elbo(
             model, x, y, samples, free_bits == 0 and not isinstance(beta, Tensor) and beta == 1
         )
     q, p, likelihood = distributions(model, x, y)
-    z = q.rsample((samples,))  # (K, B, D)
+    try:
+        z = q.rsample((samples,))  # (K, B, D)
+    except NotImplementedError as error:
+        raise _no_gradient(q) from error
     log_px = log_px_given(likelihood(z), x).mean(0)  # (K, B) -> (B,)
     exact = closed_kl(q, p)
     name, cost = ("kl_estimate", kl(q, p, z)) if exact is None else ("kl", exact)  # (B,)
@@ -324,3 +328,12 @@ def _wrong_shape(shape: torch.Size, x: Tensor) -> ValueError:
 
 def _wrong_samples(samples: object) -> ValueError:
     return ValueError(f"samples must be a whole number of at least 1, got {samples!r}")
+
+
+def _no_gradient(q: Distribution) -> TypeError:
+    return TypeError(
+        f"elbo needs a posterior with reparameterized draws, rsample, got {_name(q)}. A model with "
+        "discrete codes trains with an objective of vae_tutorial.discrete: relaxed_elbo, "
+        "leave_one_out_elbo or exact_elbo for a CategoricalVAE, quantised_loss for a QuantisedVAE. "
+        "mean_elbo measures its bound."
+    )
