@@ -26,6 +26,7 @@ from vae_tutorial.measure.annealing import ais, bdmc, inverse_temperatures
 from vae_tutorial.measure.estimates import Estimate
 from vae_tutorial.measure.hamiltonian import Path, transition
 from vae_tutorial.measure.likelihood import log_likelihood
+from vae_tutorial.recommend import mult_vae
 from vae_tutorial.train.engine.environment import progress_bar
 
 pytestmark = pytest.mark.slow
@@ -246,6 +247,11 @@ def test_chunk_bounds_what_is_decoded_at_once(small_vae, blobs):
     assert max(shape.numel() for shape in seen) == 20 and seen[0][1] == 4
     pixels = [ais(small_vae, blobs[:9], 1, 500, chunk=chunk).mean for chunk in (500, 100_000)]
     assert abs(pixels[0] - pixels[1]) < 2  # the same binary pixels, whatever the chunk
+
+
+def test_a_likelihood_that_draws_nothing_is_named():
+    with pytest.raises(TypeError, match=r"bdmc draws images .* Multinomial has no sample\(\)"):
+        bdmc(mult_vae(6, 2, (4,)), 2, 3, 2, progress=False)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vae_tutorial.arguments import whole_number
 from vae_tutorial.data.batches import Data
@@ -138,6 +139,8 @@ def bdmc(
     Where the bounds meet, annealing with these settings can be trusted on such images; on real
     ones as far as they are like them (Wu et al., 2017). The other arguments are those
     of `ais`.
+
+    Raises `TypeError` for a model that needs a condition, or whose p(x | z) draws no images.
     """
     plan, images = _Plan(temperatures, chains, leapfrog, start), whole_number("images", images)
     refuse_own_weights(model, "bdmc")
@@ -147,7 +150,7 @@ def bdmc(
     steps = images * plan.moves(backwards=True)
     with measurement(model, seed, "annealing, both ways", steps, progress) as bar:
         z = model.prior().sample((images,))  # (N, D)
-        x = torch.cat([model.likelihood(part).sample() for part in z.split(1000)])
+        x = torch.cat([_drawn(model.likelihood(part)) for part in z.split(1000)])
         count = max(1, pairs_at_once(model, x.shape[1:], chunk) // chains)
         for some_x, some_z in zip(x.split(count), z.split(count)):
             path = Path(model, some_x, start)
@@ -158,6 +161,17 @@ def bdmc(
     (inverse,), _ = joined([weigh([-log_w], [chains]) for log_w in backward])
     upper = Estimate(-inverse.per_image, inverse.sampling_errors)
     return BidirectionalBounds(_annealed(forward, chains), upper, collected(made))
+
+
+def _drawn(p: Distribution) -> Tensor:
+    """Images from p(x | z)."""
+    try:
+        return p.sample()
+    except NotImplementedError as error:
+        kind = type(getattr(p, "base_dist", p)).__name__
+        raise TypeError(
+            f"bdmc draws images from p(x | z), and {kind} has no sample(). ais needs none."
+        ) from error
 
 
 def inverse_temperatures(steps: int) -> list[float]:
