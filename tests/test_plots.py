@@ -1,5 +1,7 @@
 """Figures hold what they should; what they look like is judged by eye."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -98,6 +100,32 @@ def test_reconstructions_of_an_autoencoder():
     np.testing.assert_allclose(sheet[30:, :28], model(x)[0, 0].detach(), atol=1e-6)
 
 
+def test_a_model_with_codes_is_shown_like_any_other():
+    shape, x = (1, 4, 4), torch.rand(5, 1, 4, 4).round()
+    networks = vt.MLPEncoder(6, (8,), shape, heads=1), vt.MLPDecoder(6, (8,), shape)
+    model = vt.CategoricalVAE(*networks, 2, 3)
+    sheet = plots.reconstructions(model, x).images[0].get_array()
+    np.testing.assert_allclose(sheet[6:, :4], model.decode(model.encode(x))[0, 0], atol=1e-6)
+    assert plots.samples(model, 4).images[0].get_array().shape[0] >= 4
+    with pytest.raises(ValueError, match=r"temperature must be 1 .*, got 0\.5"):
+        plots.samples(model, 4, temperature=0.5)
+
+
+@pytest.mark.parametrize("draw", ["samples", "manifold", "reconstructions"])
+def test_a_model_with_a_condition_is_told_what_to_draw_instead(draw):
+    shape, x, y = (1, 4, 4), torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2])
+    model = vt.M2(vt.LabelledEncoder(2, 3, (4,), shape), vt.LabelledDecoder(2, 3, (4,), shape),
+                  vt.MLPEncoder(3, (4,), shape, heads=1), classes=3)  # fmt: skip
+    with pytest.raises(TypeError, match="M2 needs a condition y") as error:
+        getattr(plots, draw)(model, *([x] if draw == "reconstructions" else []))
+    instead = re.search(r"Draw (.*) instead", str(error.value))[1]
+    names = {"vt": vt, "torch": torch, "model": model, "x": x, "y": y, "count": 3, "points": 3,
+             "z": torch.zeros(3, 2)}  # fmt: skip
+    with torch.no_grad():
+        assert eval(instead, names).images  # the way out is one
+    assert len(plt.get_fignums()) == 1
+
+
 def test_history_draws_training_and_validation():
     record = vt.History()
     for epoch in range(3):
@@ -118,6 +146,23 @@ def test_latents_names_each_class():
     assert ax.get_xlabel() and ax.get_ylabel()
     with pytest.raises(ValueError, match=r"codes must be \(N, 2\)"):
         plots.latents(torch.randn(60, 3), torch.zeros(60))
+
+
+@pytest.mark.parametrize("last", [torch.tensor(2), torch.tensor(-1), torch.tensor(0.0)])
+def test_a_label_without_a_name_is_refused(last):
+    labels = torch.cat([torch.tensor([0, 1, 0]).to(last.dtype), last[None]])
+    wrong = last.item() if not last.is_floating_point() else "0.0"
+    with pytest.raises(ValueError, match=f"from 0 to 1, one for each of the .*, got {wrong}"):
+        plots.latents(torch.randn(4, 2), labels, ["a", "b"])
+    assert not plt.get_fignums()
+    assert len(plots.latents(torch.randn(4, 2), labels).texts) == len(labels.unique())
+
+
+@pytest.mark.parametrize("row_labels", [("a",), ("a", "b", "c")])
+def test_row_labels_are_as_many_as_rows(row_labels):
+    with pytest.raises(ValueError, match=r"for each of the 2 rows of 2 images, got \d"):
+        plots.images(torch.rand(4, 1, 4, 4), columns=2, row_labels=row_labels)
+    assert not plt.get_fignums()
 
 
 def test_names_of_classes_do_not_cover_each_other():
@@ -157,6 +202,19 @@ def test_ticks_of_the_manifold_fit_images_of_any_size():
     ax = plots.manifold(vt.VAE(vt.MLPEncoder(2, (4,), shape), vt.MLPDecoder(2, (4,), shape)), 4)
     assert list(ax.get_yticks()) == [3.5, 18.5, 33.5]  # centres of 8 pixels, 10 apart
     assert list(ax.get_xticks()) == [7.5, 34.5, 61.5]  # centres of 16 pixels, 18 apart
+
+
+@pytest.mark.parametrize(
+    "likelihood", [vt.LogisticMixtureLikelihood(1), vt.CategoricalLikelihood(4)]
+)
+def test_the_manifold_of_levels_is_between_black_and_white(likelihood):
+    shape, outputs = (1, 4, 4), {4: (4, 4, 4), 256: (3, 4, 4)}[likelihood.levels]
+    model = vt.VAE(vt.MLPEncoder(2, (4,), shape), vt.MLPDecoder(2, (4,), outputs), likelihood)
+    sheet = plots.manifold(model, points=3).images[0].get_array()
+    steps = torch.special.ndtri(torch.linspace(0.025, 0.975, 3))
+    z = torch.stack([steps[0], steps[-1]])[None]  # at the upper left
+    level = vt.models.vae.mean_of(model.likelihood(z))[0, 0].detach() / (likelihood.levels - 1)
+    np.testing.assert_allclose(sheet[:4, :4], level, atol=1e-6)
 
 
 def test_style_is_opaque_and_told_apart_without_colour():

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from vae_tutorial.arguments import whole_number
 from vae_tutorial.data.batches import float_batch
 from vae_tutorial.data.image_set import ImageSet
+from vae_tutorial.models.discrete import CodeVAE
 from vae_tutorial.models.vae import VAE, mean_of
+from vae_tutorial.objectives import is_conditional
 from vae_tutorial.train.history import History
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")
@@ -78,14 +80,20 @@ def images(
     and a half times as wide as high; `row_labels` stand at the left of each row; `value_range` are
     the values that are shown as 0 and 1, `(-1, 1)` or `(0, 15)`, say.
 
-    Raises `TypeError` for anything but images, `ValueError` for another shape, or for values that
-    lie far outside `value_range` and would be shown as a wrong picture.
+    Raises `TypeError` for anything but images, `ValueError` for another shape, another number of
+    `row_labels` than of rows, or values that lie far outside `value_range` and would be shown as a
+    wrong picture.
     """
     pictures = _checked_pictures(batch, value_range)
     columns = None if columns is None else whole_number("columns", columns)
     count, channels, height, width = pictures.shape
     columns = min(count, columns or round(math.sqrt(2.5 * count)))
     rows = math.ceil(count / columns)
+    if len(row_labels) not in (0, rows):
+        raise ValueError(
+            f"row_labels must have one entry for each of the {rows} rows of {columns} images, got "
+            f"{len(row_labels)}"
+        )
     size = rows * (height + GAP) - GAP, columns * (width + GAP) - GAP
     sheet = torch.full((channels, *size), float(channels == 3))  # white between the images
     for i, picture in enumerate(pictures):
@@ -107,20 +115,32 @@ def images(
 
 
 def samples(model: VAE, count: int = 60, temperature: float = 1.0, ax: Axes | None = None) -> Axes:
-    """Images drawn from the model: z from the prior, the mean of p(x | z)."""
+    """Images drawn from the model: z from the prior, the mean of p(x | z).
+
+    Raises `TypeError` for a model that draws none, or needs a condition y to do so, `ValueError`
+    for a `temperature` other than 1 where z are codes.
+    """
     if not callable(getattr(model, "sample", None)) or isinstance(model, type):
         raise TypeError(f"model must be a VAE, got {type(model).__name__}: there is no sample()")
+    _refuse_condition(model, "vt.plots.images(model.sample(count, y=y))")
+    codes = isinstance(model, CodeVAE)
+    if codes and temperature != 1:
+        raise ValueError(f"temperature must be 1 for a model with codes, got {temperature!r}")
     low, high = _range_of(model)
-    pictures = model.sample(count, temperature).clamp(low, high)
+    pictures = (model.sample(count) if codes else model.sample(count, temperature)).clamp(low, high)
     return images(pictures, value_range=(low, high), ax=ax)
 
 
 def reconstructions(model: nn.Module, x: Tensor | ImageSet, ax: Axes | None = None) -> Axes:
     """Images `(N, C, H, W)` above what the model makes of them; bytes are divided by 255.
 
-    For a `VAE`, that is the mean of p(x | z) at the mean of q(z | x); for an `Autoencoder`, its
-    output.
+    For a `VAE`, that is the mean of p(x | z) at the mean of q(z | x), for one with discrete codes
+    at the most probable ones; for an `Autoencoder`, its output. Raises `TypeError` for a model
+    that needs a condition y.
     """
+    _refuse_condition(
+        model, "vt.plots.images(torch.cat([x, model.reconstruct(x, y)]), columns=len(x))"
+    )
     x = x.images if isinstance(x, ImageSet) else x
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be images, a tensor or an ImageSet, got {type(x).__name__}")
@@ -129,7 +149,8 @@ def reconstructions(model: nn.Module, x: Tensor | ImageSet, ax: Axes | None = No
         x = float_batch(x)
     device = next(model.parameters()).device
     with torch.no_grad():
-        rebuilt = (model.reconstruct if isinstance(model, VAE) else model)(x.to(device))
+        rebuild = model.reconstruct if isinstance(model, (VAE, CodeVAE)) else model
+        rebuilt = rebuild(x.to(device))
     pair = torch.cat([x.cpu().to(rebuilt.dtype), rebuilt.cpu().clamp(low, high)])
     labels = ("data", "model")
     return images(pair, columns=len(x), row_labels=labels, value_range=(low, high), ax=ax)
@@ -171,16 +192,24 @@ def latents(
     """Two-dimensional codes `(N, 2)` as points: one colour and marker for each label `(N,)`.
 
     The name of each class stands at the median of its points, so that no legend is needed;
-    names that would cover each other are moved a little apart.
+    names that would cover each other are moved a little apart. `class_names[label]` is the name.
+
+    Raises `ValueError` for other shapes, or for labels that no entry of `class_names` belongs to.
     """
     if codes.dim() != 2 or codes.shape[1] != 2 or len(codes) != len(labels):
         raise ValueError(
             f"codes must be (N, 2) and labels (N,), got {tuple(codes.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    ax = _new(ax, figsize=(5.2, 4.6))
     codes, labels = codes.detach().cpu().numpy(), labels.cpu().numpy()
     classes = np.unique(labels).tolist()
+    nameless = [c for c in classes if not isinstance(c, int) or not 0 <= c < len(class_names)]
+    if len(class_names) and nameless:
+        raise ValueError(
+            f"labels must be whole numbers from 0 to {len(class_names) - 1}, one for each of the "
+            f"class_names, got {nameless[0]}"
+        )
+    ax = _new(ax, figsize=(5.2, 4.6))
     for number, label in enumerate(classes):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         points = codes[labels == label]
@@ -188,7 +217,7 @@ def latents(
     medians = np.stack([np.median(codes[labels == label], axis=0) for label in classes])
     scale = codes.std(0) + 1e-12
     for label, place in zip(classes, _apart(medians / scale, least=0.35) * scale, strict=True):
-        name = class_names[label] if class_names else str(label)
+        name = class_names[label] if len(class_names) else str(label)
         box = {"facecolor": "white", "alpha": 0.85, "pad": 1.5, "linewidth": 0}
         ax.text(*place, name, weight="bold", ha="center", va="center", bbox=box)
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
@@ -200,8 +229,10 @@ def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
     """What a model with two latent dimensions draws over its whole prior.
 
     The grid has `points` × `points` images at equally probable steps of the prior: the quantiles
-    of the standard normal from 2.5 % to 97.5 %, so both axes run from about −2 to 2.
+    of the standard normal from 2.5 % to 97.5 %, so both axes run from about −2 to 2. Raises
+    `ValueError` for another number of dimensions, `TypeError` for a model with a condition y.
     """
+    _refuse_condition(model, "vt.plots.images(model.likelihood(z, y).mean, columns=points)")
     if model.latent_dim != 2:
         raise ValueError(f"model must have latent_dim 2 for a map of it, got {model.latent_dim}")
     steps = torch.special.ndtri(torch.linspace(0.025, 0.975, points))
@@ -209,8 +240,9 @@ def manifold(model: VAE, points: int = 16, ax: Axes | None = None) -> Axes:
     z = torch.stack([columns, rows], -1).reshape(-1, 2).to(model.prior_mean)  # (points², 2)
     if ax is None:
         _, ax = plt.subplots(figsize=(5.6, 5.6))
-    pictures = mean_of(model.likelihood(z))
-    ax = images(pictures, columns=points, ax=ax)
+    low, high = _range_of(model)
+    pictures = mean_of(model.likelihood(z)).clamp(low, high)
+    ax = images(pictures, columns=points, value_range=(low, high), ax=ax)
     ends = [f"{steps[0]:.1f}", "0", f"{steps[-1]:.1f}"]
     for axis, size in ((ax.yaxis, pictures.shape[-2]), (ax.xaxis, pictures.shape[-1])):
         first, last = (size - 1) / 2, (size - 1) / 2 + (points - 1) * (size + GAP)
@@ -232,6 +264,14 @@ def _apart(places: np.ndarray, least: float) -> np.ndarray:
         push = np.maximum(least - distance, 0) * between / np.maximum(distance, 1e-9)
         places = places + 0.1 * push.sum(1)
     return places
+
+
+def _refuse_condition(model: nn.Module, instead: str) -> None:
+    if is_conditional(model):
+        raise TypeError(
+            f"{type(model).__name__} needs a condition y, for which this figure has no place. Draw "
+            f"{instead} instead."
+        )
 
 
 def _range_of(model: nn.Module) -> tuple[float, float]:

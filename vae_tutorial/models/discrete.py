@@ -110,6 +110,11 @@ class CodeVAE(nn.Module):
         return self.likelihood(z).mean
 
     @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The mean of p(x | z) at the most probable codes of images `(B, C, H, W)`."""
+        return self.decode(self.encode(x))
+
+    @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """`count` images: codes from the prior, then the mean of p(x | z)."""
         return self.decode(self.prior().sample((whole_number("count", count),)))
