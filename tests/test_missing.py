@@ -199,4 +199,19 @@ def test_what_cannot_be_meant():
             list(missing.gibbs(model, x, missing.fill_hidden(x, seen), steps))
     with pytest.raises(ValueError, match="learning_rate"):
         missing.most_probable_z(model, x, seen, 5, learning_rate=-1)
+    nan = torch.where(seen, x, torch.nan)
+    for call in (
+        lambda x: missing.most_probable_z(model, x, seen, 5),
+        lambda x: missing.weigh_completions(model, x, seen, 5),
+        lambda x: list(missing.gibbs(model, x, missing.fill_hidden(x, seen), 2)),
+    ):
+        with pytest.raises(ValueError, match=f"NaN or ∞ in {int((~seen).sum())} places"):
+            call(nan)
+        call(torch.where(seen, nan, 0.0))  # the way out is one
+    z, log_w = missing.weigh_completions(model, x, seen, 5)
+    for bad in (log_w[:, :3], log_w[:3], log_w.T):
+        with pytest.raises(ValueError, match=r"z must be \(K, B, D\) and log_w \(K, B\), got"):
+            missing.resample(z, bad, 2)
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
+        missing.resample(z, log_w, 0)
     assert exact_posterior(model, x).mean.shape == (4, 2)

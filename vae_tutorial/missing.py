@@ -87,7 +87,10 @@ def gibbs(
     p(x | z) p(z) / q(z | x) on the same x: the chain then has p(z, hidden | evidence) as its
     stationary distribution for any q (Mattei and Frellsen, 2018). The first `pseudo_first` steps
     are taken uncorrected, since a chain that starts far out may reject everything.
+
+    Raises `ValueError` for NaN in `x`, which is no first guess.
     """
+    _require_guess(x)
     steps, first = whole_number("steps", steps), whole_number("pseudo_first", pseudo_first, least=0)
     z = given = None
     for step in range(steps):
@@ -112,15 +115,25 @@ def weigh_completions(
 
     w = p(x_seen | z) p(z) / q(z | x), where `x` holds a first guess in the hidden pixels. The
     mean of w is p(x_seen), and z resampled in proportion to w come from p(z | x_seen) as K grows:
-    `resample` does it. Where a few weights hold most of the sum, K is too small.
+    `resample` does it. Where a few weights hold most of the sum, K is too small. Raises
+    `ValueError` for NaN in `x`.
     """
+    _require_guess(x)
     q, p, likelihood = distributions(model, x)
     z = q.sample((whole_number("samples", samples),))
     return z, log_px_seen(likelihood(z), x, seen) + p.log_prob(z) - q.log_prob(z)
 
 
 def resample(z: Tensor, log_w: Tensor, count: int) -> Tensor:
-    """`count` of the K draws z `(K, B, D)` for each image, in proportion to exp log_w `(K, B)`."""
+    """`count` of the K draws z `(K, B, D)` for each image, in proportion to exp log_w `(K, B)`.
+
+    Returns `(count, B, D)`. Raises `ValueError` where z and log_w do not belong together.
+    """
+    count = whole_number("count", count)
+    if z.dim() != 3 or log_w.shape != z.shape[:2]:
+        raise ValueError(
+            f"z must be (K, B, D) and log_w (K, B), got {tuple(z.shape)} and {tuple(log_w.shape)}"
+        )
     index = torch.multinomial(log_w.softmax(0).T, count, replacement=True).T  # (count, B)
     return z.gather(0, index[..., None].expand(-1, -1, z.shape[-1]))
 
@@ -133,7 +146,10 @@ def most_probable_z(
 
     It starts at the mean of q(z | x), with the first guess in `x`. One point says nothing of
     how sure it is, and two equally good answers become one of them.
+
+    Raises `ValueError` for NaN in `x`, which is no first guess.
     """
+    _require_guess(x)
     rate = positive_number("learning_rate", learning_rate)
     q, p, likelihood = distributions(model, x)
     z = q.mean.detach().clone().requires_grad_(True)
@@ -177,6 +193,15 @@ def _seen_weights(model: nn.Module, x: Tensor, seen: Tensor, samples: int) -> tu
     z = q.rsample((whole_number("samples", samples),))
     log_px = log_px_seen(likelihood(z), filled, seen)
     return log_px + p.log_prob(z) - q.log_prob(z), z, likelihood
+
+
+def _require_guess(x: Tensor) -> None:
+    wrong = int((~x.isfinite()).sum())
+    if wrong:
+        raise ValueError(
+            f"x must hold a finite first guess in the hidden pixels, got NaN or ∞ in {wrong} "
+            "places. torch.where(seen, x, 0.0) puts zeros there."
+        )
 
 
 def _mask(seen: Tensor, x: Tensor) -> Tensor:
