@@ -84,6 +84,12 @@ def test_an_empty_stack_says_so_unless_it_lends():
     starts, widths = np.array([[0], [1]], np.uint64)
     with pytest.raises(StackEmptyError, match="holds 0 words, and 1 are needed"):
         Stack(1).drop(starts, widths, 8)
+    full = Stack(2)
+    full.push(np.zeros(2, np.uint64), np.array([1, 200], np.uint64), 8)
+    before = full.heads.copy()
+    with pytest.raises(StackEmptyError):
+        full.drop(np.zeros(2, np.uint64), np.ones(2, np.uint64), 8)
+    assert np.array_equal(full.heads, before)  # the lane that had enough, too
     stack = Stack(1, lend=True)
     taken = []
     for _ in range(30):
@@ -94,6 +100,23 @@ def test_an_empty_stack_says_so_unless_it_lends():
         stack.push(slot, widths, 8)
     assert (stack.heads == LOW).all()
     assert np.array_equal(stack.words, lent_words(0, stack.lent))
+
+
+@pytest.mark.parametrize("call", [Stack.push, Stack.drop])
+@pytest.mark.parametrize(
+    ("starts", "widths", "dtype", "error", "message"),
+    [
+        ([0, 1], [1, 1], np.int64, TypeError, "starts must be an array of uint64, got int64"),
+        ([0, 1], [1, 0], np.uint64, ValueError, "a width of at least 1"),
+        ([0, 255], [1, 2], np.uint64, ValueError, r"within the 2\*\*8 slots"),
+        ([0, 2**64 - 1], [1, 1], np.uint64, ValueError, r"within the 2\*\*8 slots"),
+    ],
+)
+def test_symbols_that_no_stack_can_hold(call, starts, widths, dtype, error, message):
+    stack = Stack(2, lend=True)
+    with pytest.raises(error, match=message):
+        call(stack, np.array(starts, dtype), np.array(widths, dtype), 8)
+    assert (stack.heads == LOW).all() and len(stack.words) == stack.lent == 0
 
 
 # --- buckets and tables -----------------------------------------------------------------------
@@ -405,6 +428,11 @@ def test_bad_arguments(codec):
         Codec(vt.VAE(vt.MLPEncoder(2), vt.MLPDecoder(2), vt.GaussianLikelihood()))
     with pytest.raises(TypeError, match=r"must be a vt\.VAE"):
         Codec(nn.Linear(2, 2))
+    own = small_model()
+    own.encoder = nn.Sequential(nn.Flatten(), nn.Linear(36, 6))
+    for model in (own, vt.SequenceVAE(5, 4)):
+        with pytest.raises(TypeError, match=r"encoder has an image_shape .*, got Sequen"):
+            Codec(model)
 
 
 # --- with loss --------------------------------------------------------------------------------

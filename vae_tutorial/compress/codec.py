@@ -187,3 +187,8 @@ def _require_plain(model: VAE) -> None:
         raise TypeError(f"model must be a vt.VAE, got {type(model).__name__}")
     if model.prior_module is not None or model.conditional:
         raise TypeError("a codec needs a model with the standard normal prior and no condition")
+    if not hasattr(model.encoder, "image_shape"):
+        raise TypeError(
+            "a codec needs a model of the package's networks, whose encoder has an image_shape "
+            f"(C, H, W), got {type(model.encoder).__name__}"
+        )

@@ -46,7 +46,12 @@ class Stack:
         return self._words[: self._count]
 
     def push(self, starts: np.ndarray, widths: np.ndarray, bits: int) -> None:
-        """Add one symbol to each of the first N lanes: `starts`, `widths` are uint64 `(N,)`."""
+        """Add one symbol to each of the first N lanes: `starts`, `widths` are uint64 `(N,)`.
+
+        Raises `TypeError` for other numbers, `ValueError` for a symbol without slots, or outside
+        the 2**bits.
+        """
+        _require_slots(starts, widths, bits)
         states = self.heads[: len(starts)]
         full = states >= widths << np.uint64(63 - bits)
         self.shed(states[full].astype(np.uint32))  # the lower half
@@ -62,12 +67,17 @@ class Stack:
         return self.heads[:lanes] & np.uint64((1 << bits) - 1)
 
     def drop(self, starts: np.ndarray, widths: np.ndarray, bits: int) -> None:
-        """Take the symbols off again that `peek` showed; the exact inverse of `push`."""
-        states = self.heads[: len(starts)]
+        """Take the symbols off again that `peek` showed; the exact inverse of `push`.
+
+        Raises as `push` does, and `StackEmptyError` where there are too few words, which leaves
+        the stack as it was.
+        """
+        _require_slots(starts, widths, bits)
         slots = self.peek(len(starts), bits)
-        states[:] = widths * (states >> np.uint64(bits)) + slots - starts
+        states = widths * (self.heads[: len(starts)] >> np.uint64(bits)) + slots - starts
         short = states < LOW
         states[short] = (states[short] << np.uint64(WORD)) | self._take(int(short.sum()))
+        self.heads[: len(starts)] = states
 
     def shed(self, words: np.ndarray) -> None:
         """Lay `words`, uint32 `(W,)`, on top of those shed before."""
@@ -90,6 +100,18 @@ class Stack:
             self._count, self.lent = count, self.lent + missing
         self._count -= count
         return self._words[self._count : self._count + count].astype(np.uint64)
+
+
+def _require_slots(starts: np.ndarray, widths: np.ndarray, bits: int) -> None:
+    for name, values in (("starts", starts), ("widths", widths)):
+        if not isinstance(values, np.ndarray) or values.dtype != np.uint64:
+            found = getattr(values, "dtype", type(values).__name__)
+            raise TypeError(f"{name} must be an array of uint64, got {found}: .astype(np.uint64)")
+    whole = np.uint64(1 << bits)
+    if not widths.all() or ((widths > whole) | (starts > whole - widths)).any():
+        raise ValueError(
+            f"each symbol must have a width of at least 1, and lie within the 2**{bits} slots"
+        )
 
 
 def lent_words(first: int, count: int) -> np.ndarray:
