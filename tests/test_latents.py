@@ -148,7 +148,7 @@ def test_discrete_codes_are_embedded_by_the_most_probable_and_have_no_active_uni
     with pytest.raises(TypeError, match=r"those of CategoricalVAE are codes. vt.code_use"):
         active_units(model, x)
     assert vt.code_use(model.encode(x), model.categories).used >= 1  # the way out is one
-    with pytest.raises(TypeError, match="with encode"):
+    with pytest.raises(TypeError, match="or encode"):
         vt.embed(vt.MLPDecoder(2, (), shape), x)
 
 

@@ -214,7 +214,7 @@ def _code(model: nn.Module, x: Tensor, y: Tensor | None) -> Tensor:
         return q.mean
     if not hasattr(model, "encode"):
         raise TypeError(
-            "embed needs a model whose posterior(x) has a mean, or with encode(x), got "
+            "embed needs a model with a mean of posterior(x) or encode(x), got "
             f"{type(model).__name__}"
         )
     return model.encode(x)
