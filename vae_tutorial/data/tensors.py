@@ -43,7 +43,7 @@ def checked_tokens(name: str, value: Tensor, symbols: int) -> Tensor:
         raise TypeError(f"{name} must hold whole numbers, as uint8 or int64, got {value.dtype}")
     tokens = value.long()
     if tokens.numel():
-        low, high = (end.item() for end in tokens.aminmax())
+        low, high = torch.stack(tokens.aminmax()).tolist()  # one wait where they lie on a GPU
         if low < 0 or high >= symbols:
             raise ValueError(
                 f"{name} must hold whole numbers from 0 to {symbols - 1}, got {low} to {high}"
